@@ -1,7 +1,7 @@
 //! Rows of a feature view on their way into a store.
 
-use arrow::array::{Array, ArrayRef, BinaryArray, Int64Array, RecordBatch, UInt32Array};
-use arrow::compute::take;
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, UInt32Array};
+use arrow::compute::{concat, take};
 
 use crate::definition::ViewVersion;
 use crate::entity_key::EntityKeys;
@@ -59,6 +59,43 @@ impl FeatureRows {
             return Err(Error::internal("feature rows have null keys or unordered features"));
         }
         Ok(Self { keys, stamps, features })
+    }
+
+    /// Returns no rows.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { keys: EntityKeys::from_encoded(BinaryArray::new_null(0)), stamps: Vec::new(), features: Vec::new() }
+    }
+
+    /// Returns the rows of several, in order. They have the same features.
+    ///
+    /// # Errors
+    /// `Internal` if there are none or they have different features; `Invalid` if they are too large
+    /// for one array.
+    pub fn concat(parts: &[Self]) -> Result<Self> {
+        let first = parts.first().ok_or_else(|| Error::internal("no feature rows to put together"))?;
+        let keys: Vec<&dyn Array> = parts.iter().map(|part| part.keys.as_array() as &dyn Array).collect();
+        let stamps = parts.iter().flat_map(|part| part.stamps.iter().copied()).collect();
+        let column = |place: usize| {
+            let arrays = parts.iter().filter_map(|part| part.features.get(place)).map(|(_, a)| a.as_ref());
+            Ok((first.features[place].0, concat(&arrays.collect::<Vec<_>>())?))
+        };
+        let features = (0..first.features.len()).map(column).collect::<Result<_>>()?;
+        Self::new(EntityKeys::from_encoded(concat(&keys)?.as_binary().clone()), stamps, features)
+    }
+
+    /// Returns the rows with another created time for all of them.
+    #[must_use]
+    pub fn created_at(mut self, created: EventTime) -> Self {
+        self.stamps.iter_mut().for_each(|stamp| stamp.created = created);
+        self
+    }
+
+    /// Returns about how many bytes the rows take in memory.
+    #[must_use]
+    pub fn memory_size(&self) -> usize {
+        let arrays = self.features.iter().map(|(_, array)| array.get_array_memory_size()).sum::<usize>();
+        arrays + self.keys.as_array().get_array_memory_size() + self.stamps.len() * size_of::<RowStamp>()
     }
 
     /// Returns how many rows there are.

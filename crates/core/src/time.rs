@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::error::{Error, Result};
+use crate::types::Rounding;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
@@ -64,21 +65,35 @@ impl EventTime {
     /// # Ok::<(), lodestore_core::Error>(())
     /// ```
     pub fn parse(text: &str) -> Result<Self> {
-        let wrong = |reason: &dyn fmt::Display| {
-            Error::invalid(format!("{text:?} is not a time ({reason}); expected one like '2024-01-31T12:00:00Z'"))
-        };
+        let down = Self::parse_rounded(text, Rounding::Down)?;
+        if down != Self::parse_rounded(text, Rounding::Up)? {
+            return Err(not_a_time(text, &"finer than a microsecond"));
+        }
+        Ok(down)
+    }
+
+    /// Parses as [`EventTime::parse`], rounding digits beyond microseconds (rule T2).
+    ///
+    /// # Errors
+    /// `Invalid` if the text is not a time.
+    pub fn parse_rounded(text: &str, rounding: Rounding) -> Result<Self> {
         let timestamp = match text.parse::<Timestamp>() {
             Ok(timestamp) => timestamp,
             Err(_) => {
-                let civil: DateTime = text.parse().map_err(|e| wrong(&e))?;
-                civil.to_zoned(TimeZone::UTC).map_err(|e| wrong(&e))?.timestamp()
+                let civil: DateTime = text.parse().map_err(|e| not_a_time(text, &e))?;
+                civil.to_zoned(TimeZone::UTC).map_err(|e| not_a_time(text, &e))?.timestamp()
             }
         };
-        if timestamp.subsec_nanosecond() % 1_000 != 0 {
-            return Err(wrong(&"finer than a microsecond"));
-        }
-        Ok(Self(timestamp.as_microsecond()))
+        let nanos = timestamp.as_nanosecond();
+        let down = nanos.div_euclid(1_000);
+        let up = down + i128::from(nanos.rem_euclid(1_000) != 0);
+        let micros = if rounding == Rounding::Up { up } else { down };
+        i64::try_from(micros).map(Self).map_err(|e| not_a_time(text, &e))
     }
+}
+
+fn not_a_time(text: &str, reason: &dyn fmt::Display) -> Error {
+    Error::invalid(format!("{text:?} is not a time ({reason}); expected one like '2024-01-31T12:00:00Z'"))
 }
 
 impl fmt::Display for EventTime {

@@ -1,13 +1,14 @@
 //! Versions of feature views: what a version fixes, and its content hash (rules N1 and N2).
 
+use arrow::datatypes::Schema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{FeatureView, TableRef};
-use crate::error::Result;
+use super::{FeatureView, FileFormat, TableRef};
+use crate::error::{Error, Result};
 use crate::name::{FeatureName, JoinKeyName, SourceName, ViewName, ViewRef, unknown};
 use crate::time::{EventTime, Micros};
-use crate::types::{FeatureType, KeyType};
+use crate::types::{FeatureType, KeyType, can_widen, is_time};
 
 /// A feature of a view version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,6 +97,41 @@ impl ViewVersion {
         })
     }
 
+    /// Checks that a table's columns, called as in the views, are there and of types that can be widened
+    /// to the declared ones (rule V2). Text formats have no types of their own.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the view, the column and both types.
+    pub fn check_columns(&self, columns: &Schema) -> Result<()> {
+        let Some(table) = &self.table else { return Ok(()) };
+        let keys = self.keys.iter().map(|key| (key.name.as_str(), Some(key.key_type.feature_type())));
+        let features = self.features.iter().map(|f| (f.name.as_str(), Some(f.feature_type.clone())));
+        let times = table.times.columns().map(|name| (name, None));
+        for (name, declared) in keys.chain(features).chain(times) {
+            let of_view = |problem: &str| {
+                Error::invalid(format!("column '{name}' of '{}' {problem} view '{}'", table.path, self.reference()))
+            };
+            let Ok(field) = columns.field_with_name(name) else {
+                let known: Vec<_> = columns.fields().iter().map(|f| format!("'{}'", f.name())).collect();
+                return Err(of_view(&format!("is missing (columns: {}), but is used by", known.join(", "))));
+            };
+            let found = field.data_type();
+            match declared {
+                _ if table.format != FileFormat::Parquet => {}
+                Some(declared) if !can_widen(found, &declared) => {
+                    let problem = format!("has type {found}, which can't be widened to {declared} as declared by");
+                    return Err(of_view(&problem));
+                }
+                None if !is_time(found) => {
+                    let problem = format!("has type {found}; a timestamp or a date is expected as a time of");
+                    return Err(of_view(&problem));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the SHA-256, in hexadecimal, of what the version's values depend on: its table, push
     /// source, keys and features. Words, labels, owner and TTL are not part of it (rule N1).
     ///
@@ -103,7 +139,7 @@ impl ViewVersion {
     /// `Internal` if a part can't be written as JSON.
     pub fn hash(&self) -> Result<String> {
         let parts = serde_json::to_vec(&(&self.table, &self.push_source, &self.keys, &self.features))
-            .map_err(|e| crate::Error::internal(format!("writing view '{}' as json", self.name())).with_source(e))?;
+            .map_err(|e| Error::internal(format!("writing view '{}' as json", self.name())).with_source(e))?;
         Ok(Sha256::digest(parts).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }

@@ -76,7 +76,7 @@ pub trait OfflineEngine: fmt::Debug + Send + Sync + 'static {
     async fn historical(&self, plan: &HistoricalPlan, questions: Vec<RecordBatch>) -> Result<BatchStream>;
 
     /// Reads the rows of a view's table, columns called as in the view and of the types they have there:
-    /// keys, times, features that the table has.
+    /// keys, times, features.
     ///
     /// # Behavior
     /// - a_scan_takes_the_rows_of_its_interval

@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::request::FeatureRequest;
+use crate::types::is_time;
 
 /// What a caller may choose about a historical retrieval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,7 +96,7 @@ pub fn time_column(questions: &Schema) -> Result<String> {
     const USUAL: &str = "event_timestamp";
     if let Ok(field) = questions.field_with_name(USUAL) {
         return match field.data_type() {
-            DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => Ok(USUAL.to_owned()),
+            ty if is_time(ty) => Ok(USUAL.to_owned()),
             other => Err(Error::invalid(format!(
                 "column '{USUAL}' of the entity frame has type {other}; expected a timestamp \
                  (for text in pandas: df['{USUAL}'] = pd.to_datetime(df['{USUAL}']))"

@@ -1,80 +1,87 @@
 //! The total order of feature values that decides ties (rule P3).
 
 use std::cmp::Ordering;
+use std::ops::Range;
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, OffsetSizeTrait};
+use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, FixedSizeListArray, OffsetSizeTrait};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
 
+use super::FeatureType;
 use crate::error::{Error, Result};
 
 /// Compares row i of one array with row j of another.
 pub type Comparator = Box<dyn Fn(usize, usize) -> Ordering + Send + Sync>;
 
-/// Returns a comparator of the rows of two arrays of one feature type.
+/// Returns a comparator of the rows of two arrays of one feature type, by [`compare_values`].
+///
+/// # Errors
+/// `Internal` for arrays of different types, or of a type that no feature has.
+pub fn comparator(left: &ArrayRef, right: &ArrayRef) -> Result<Comparator> {
+    let (l, r) = (left.data_type(), right.data_type());
+    if l != r || FeatureType::from_arrow(l).is_none_or(|ty| ty.to_arrow() != *l) {
+        return Err(Error::internal(format!("no order between {l} and {r}")));
+    }
+    let (left, right) = (Arc::clone(left), Arc::clone(right));
+    Ok(Box::new(move |i, j| compare_values(left.as_ref(), i, right.as_ref(), j)))
+}
+
+/// Compares row i of one array with row j of another of the same feature type.
 ///
 /// # Behavior
 /// - Null is below every value.
 /// - NaN is above every number; two NaN compare by their bits, as -0.0 and 0.0 do.
 /// - Lists and maps compare item by item, then by length; structs field by field.
-///
-/// # Errors
-/// `Internal` for a type that no feature has.
-pub fn comparator(left: &ArrayRef, right: &ArrayRef) -> Result<Comparator> {
-    let values: Comparator = match (left.data_type(), right.data_type()) {
-        (DataType::Boolean, DataType::Boolean) => {
-            let (l, r) = (left.as_boolean().clone(), right.as_boolean().clone());
-            Box::new(move |i, j| l.value(i).cmp(&r.value(j)))
-        }
-        (DataType::Int32, DataType::Int32) => primitive::<Int32Type>(left, right, Ord::cmp),
-        (DataType::Int64, DataType::Int64) => primitive::<Int64Type>(left, right, Ord::cmp),
-        (DataType::Date32, DataType::Date32) => primitive::<Date32Type>(left, right, Ord::cmp),
-        (DataType::Timestamp(..), DataType::Timestamp(..)) => {
-            primitive::<TimestampMicrosecondType>(left, right, Ord::cmp)
-        }
-        (DataType::Decimal128(..), DataType::Decimal128(..)) => primitive::<Decimal128Type>(left, right, Ord::cmp),
-        (DataType::Float32, DataType::Float32) => primitive::<Float32Type>(left, right, |l, r| {
-            nan_highest(l.is_nan(), r.is_nan(), l.total_cmp(r), l.to_bits().cmp(&r.to_bits()))
-        }),
-        (DataType::Float64, DataType::Float64) => primitive::<Float64Type>(left, right, |l, r| {
-            nan_highest(l.is_nan(), r.is_nan(), l.total_cmp(r), l.to_bits().cmp(&r.to_bits()))
-        }),
-        (DataType::Utf8, DataType::Utf8) => {
-            let (l, r) = (left.as_string::<i32>().clone(), right.as_string::<i32>().clone());
-            Box::new(move |i, j| l.value(i).cmp(r.value(j)))
-        }
-        (DataType::Binary, DataType::Binary) => {
-            let (l, r) = (left.as_binary::<i32>().clone(), right.as_binary::<i32>().clone());
-            Box::new(move |i, j| l.value(i).cmp(r.value(j)))
-        }
-        (DataType::List(_), DataType::List(_)) => list(left, right)?,
-        (DataType::FixedSizeList(_, n), DataType::FixedSizeList(_, m)) => {
-            let (n, m) = (usize_of(*n), usize_of(*m));
-            let items = comparator(left.as_fixed_size_list().values(), right.as_fixed_size_list().values())?;
-            Box::new(move |i, j| runs(&items, i * n..(i + 1) * n, j * m..(j + 1) * m))
-        }
-        (DataType::Struct(_), DataType::Struct(_)) => structs(left, right)?,
-        (DataType::Map(..), DataType::Map(..)) => {
-            let (l, r) = (left.as_map().clone(), right.as_map().clone());
-            let entries = |m: &arrow::array::MapArray| -> ArrayRef { std::sync::Arc::new(m.entries().clone()) };
-            let items = comparator(&entries(&l), &entries(&r))?;
-            Box::new(move |i, j| runs(&items, run(l.value_offsets(), i), run(r.value_offsets(), j)))
-        }
-        (l, r) => return Err(Error::internal(format!("no order between {l} and {r}"))),
-    };
-    let (left_nulls, right_nulls) = (left.nulls().cloned(), right.nulls().cloned());
-    if left_nulls.is_none() && right_nulls.is_none() {
-        return Ok(values);
+/// - Values of types that no feature has are equal.
+#[must_use]
+pub fn compare_values(left: &dyn Array, i: usize, right: &dyn Array, j: usize) -> Ordering {
+    match (left.is_valid(i), right.is_valid(j)) {
+        (true, true) => {}
+        (l, r) => return l.cmp(&r),
     }
-    Ok(Box::new(move |i, j| {
-        let left_valid = left_nulls.as_ref().is_none_or(|n| n.is_valid(i));
-        let right_valid = right_nulls.as_ref().is_none_or(|n| n.is_valid(j));
-        match (left_valid, right_valid) {
-            (true, true) => values(i, j),
-            (l, r) => l.cmp(&r),
+    match left.data_type() {
+        DataType::Boolean => left.as_boolean().value(i).cmp(&right.as_boolean().value(j)),
+        DataType::Int32 => primitive::<Int32Type>(left, i).cmp(&primitive::<Int32Type>(right, j)),
+        DataType::Int64 => primitive::<Int64Type>(left, i).cmp(&primitive::<Int64Type>(right, j)),
+        DataType::Date32 => primitive::<Date32Type>(left, i).cmp(&primitive::<Date32Type>(right, j)),
+        DataType::Timestamp(..) => {
+            primitive::<TimestampMicrosecondType>(left, i).cmp(&primitive::<TimestampMicrosecondType>(right, j))
         }
-    }))
+        DataType::Decimal128(..) => primitive::<Decimal128Type>(left, i).cmp(&primitive::<Decimal128Type>(right, j)),
+        DataType::Float32 => {
+            let (l, r) = (primitive::<Float32Type>(left, i), primitive::<Float32Type>(right, j));
+            nan_highest(l.is_nan(), r.is_nan(), l.total_cmp(&r), l.to_bits().cmp(&r.to_bits()))
+        }
+        DataType::Float64 => {
+            let (l, r) = (primitive::<Float64Type>(left, i), primitive::<Float64Type>(right, j));
+            nan_highest(l.is_nan(), r.is_nan(), l.total_cmp(&r), l.to_bits().cmp(&r.to_bits()))
+        }
+        DataType::Utf8 => left.as_string::<i32>().value(i).cmp(right.as_string::<i32>().value(j)),
+        DataType::Binary => left.as_binary::<i32>().value(i).cmp(right.as_binary::<i32>().value(j)),
+        DataType::List(_) => {
+            let (l, r) = (left.as_list::<i32>(), right.as_list::<i32>());
+            runs(l.values(), run(l.value_offsets(), i), r.values(), run(r.value_offsets(), j))
+        }
+        DataType::FixedSizeList(..) => {
+            let (l, r) = (left.as_fixed_size_list(), right.as_fixed_size_list());
+            let fixed = |list: &FixedSizeListArray, row: usize| {
+                let start = usize_of(list.value_offset(row));
+                start..start + usize_of(list.value_length())
+            };
+            runs(l.values(), fixed(l, i), r.values(), fixed(r, j))
+        }
+        DataType::Struct(_) => {
+            let fields = left.as_struct().columns().iter().zip(right.as_struct().columns());
+            fields.map(|(l, r)| compare_values(l, i, r, j)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+        }
+        DataType::Map(..) => {
+            let (l, r) = (left.as_map(), right.as_map());
+            runs(l.entries(), run(l.value_offsets(), i), r.entries(), run(r.value_offsets(), j))
+        }
+        _ => Ordering::Equal,
+    }
 }
 
 fn nan_highest(left: bool, right: bool, by_number: Ordering, by_bits: Ordering) -> Ordering {
@@ -85,33 +92,16 @@ fn nan_highest(left: bool, right: bool, by_number: Ordering, by_bits: Ordering) 
     }
 }
 
-fn primitive<T: ArrowPrimitiveType>(
-    left: &ArrayRef,
-    right: &ArrayRef,
-    order: impl Fn(&T::Native, &T::Native) -> Ordering + Send + Sync + 'static,
-) -> Comparator {
-    let (l, r) = (left.as_primitive::<T>().values().clone(), right.as_primitive::<T>().values().clone());
-    Box::new(move |i, j| order(&l[i], &r[j]))
+fn primitive<T: ArrowPrimitiveType>(array: &dyn Array, row: usize) -> T::Native {
+    array.as_primitive::<T>().value(row)
 }
 
-fn list(left: &ArrayRef, right: &ArrayRef) -> Result<Comparator> {
-    let (l, r) = (left.as_list::<i32>().clone(), right.as_list::<i32>().clone());
-    let items = comparator(l.values(), r.values())?;
-    Ok(Box::new(move |i, j| runs(&items, run(l.value_offsets(), i), run(r.value_offsets(), j))))
+fn runs(left: &dyn Array, l: Range<usize>, right: &dyn Array, r: Range<usize>) -> Ordering {
+    let lengths = l.len().cmp(&r.len());
+    l.zip(r).map(|(i, j)| compare_values(left, i, right, j)).find(|o| o.is_ne()).unwrap_or(lengths)
 }
 
-fn structs(left: &ArrayRef, right: &ArrayRef) -> Result<Comparator> {
-    let fields = left.as_struct().columns().iter().zip(right.as_struct().columns());
-    let fields = fields.map(|(l, r)| comparator(l, r)).collect::<Result<Vec<_>>>()?;
-    Ok(Box::new(move |i, j| fields.iter().map(|f| f(i, j)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)))
-}
-
-fn runs(items: &Comparator, left: std::ops::Range<usize>, right: std::ops::Range<usize>) -> Ordering {
-    let lengths = left.len().cmp(&right.len());
-    left.zip(right).map(|(i, j)| items(i, j)).find(|o| o.is_ne()).unwrap_or(lengths)
-}
-
-fn run<O: OffsetSizeTrait>(offsets: &[O], row: usize) -> std::ops::Range<usize> {
+fn run<O: OffsetSizeTrait>(offsets: &[O], row: usize) -> Range<usize> {
     offsets[row].as_usize()..offsets[row + 1].as_usize()
 }
 
@@ -121,8 +111,6 @@ fn usize_of(length: i32) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::array::{Float64Array, Int32Array, ListArray};
 
     use super::*;

@@ -13,8 +13,8 @@ use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema, TimeUnit};
 
 use crate::error::{Error, Result};
 
-pub use compare::{Comparator, comparator};
-pub use times::{Rounding, event_times};
+pub use compare::{Comparator, comparator, compare_values};
+pub use times::{Rounding, event_times, is_time};
 pub use widen::{can_widen, widen};
 
 /// The type of a feature (rule V1). `Display` and `FromStr` use the names of the definition files.

@@ -19,6 +19,24 @@ pub enum Rounding {
     Down,
 }
 
+/// Returns whether columns of this type tell times.
+///
+/// # Examples
+/// ```
+/// use arrow::datatypes::{DataType, TimeUnit};
+/// use lodestore_core::types::is_time;
+/// assert!(is_time(&DataType::Timestamp(TimeUnit::Nanosecond, None)));
+/// assert!(!is_time(&DataType::Int64));
+/// ```
+#[must_use]
+pub fn is_time(ty: &DataType) -> bool {
+    match ty {
+        DataType::Timestamp(..) | DataType::Date32 | DataType::Date64 => true,
+        DataType::Dictionary(_, value) => is_time(value),
+        _ => false,
+    }
+}
+
 /// Returns a column's times as UTC microseconds, null where the column is null.
 ///
 /// Takes timestamps of any unit, with or without a zone, and dates (their midnight, UTC).

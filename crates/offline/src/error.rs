@@ -1,0 +1,74 @@
+//! Errors of DataFusion, Parquet and object stores as our own.
+
+use std::io;
+
+use datafusion::error::DataFusionError;
+use lodestore_core::{Error, ErrorKind};
+
+/// Returns an error about `what` (a table, by its path) with the kind that the cause calls for.
+pub(crate) fn from_datafusion(what: &str, error: DataFusionError) -> Error {
+    match error {
+        DataFusionError::External(source) => match source.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(other) => Error::new(ErrorKind::Unavailable, format!("reading {what}: {other}")),
+        },
+        DataFusionError::ArrowError(source, _) => match Error::from(*source) {
+            ours if ours.message().contains(what) => ours,
+            other => Error::new(other.kind(), format!("reading {what}: {}", other.message())).with_source(other),
+        },
+        DataFusionError::Context(_, source) | DataFusionError::Diagnostic(_, source) => from_datafusion(what, *source),
+        DataFusionError::Shared(source) => {
+            Error::new(kind_of(&source), format!("reading {what}: {}", innermost(&source))).with_source(source)
+        }
+        other => Error::new(kind_of(&other), format!("reading {what}: {}", innermost(&other))).with_source(other),
+    }
+}
+
+fn kind_of(error: &DataFusionError) -> ErrorKind {
+    match error.find_root() {
+        DataFusionError::ParquetError(_) => ErrorKind::Corrupt,
+        DataFusionError::IoError(source) => kind_of_io(source.kind()),
+        DataFusionError::ObjectStore(source) => kind_of_object_store(source),
+        DataFusionError::ResourcesExhausted(_) => ErrorKind::Exhausted,
+        DataFusionError::NotImplemented(_) => ErrorKind::Unsupported,
+        DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::ArrowError(..) => {
+            ErrorKind::Invalid
+        }
+        DataFusionError::Execution(_) => ErrorKind::Invalid,
+        _ => ErrorKind::Internal,
+    }
+}
+
+fn kind_of_io(kind: io::ErrorKind) -> ErrorKind {
+    match kind {
+        io::ErrorKind::NotFound => ErrorKind::NotFound,
+        io::ErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => ErrorKind::Corrupt,
+        io::ErrorKind::StorageFull => ErrorKind::Exhausted,
+        _ => ErrorKind::Unavailable,
+    }
+}
+
+fn kind_of_object_store(error: &object_store::Error) -> ErrorKind {
+    match error {
+        object_store::Error::NotFound { .. } => ErrorKind::NotFound,
+        object_store::Error::PermissionDenied { .. } => ErrorKind::PermissionDenied,
+        object_store::Error::Unauthenticated { .. } => ErrorKind::Unauthenticated,
+        object_store::Error::Generic { source, .. } => {
+            let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(source.as_ref());
+            while let Some(error) = cause {
+                if let Some(io) = error.downcast_ref::<io::Error>() {
+                    return kind_of_io(io.kind());
+                }
+                cause = error.source();
+            }
+            ErrorKind::Unavailable
+        }
+        _ => ErrorKind::Unavailable,
+    }
+}
+
+/// Returns the cause's own message, without DataFusion's layers.
+fn innermost(error: &DataFusionError) -> String {
+    error.find_root().message().into_owned()
+}

@@ -1,0 +1,99 @@
+//! The feature values of rows that are winners so far, and no more of the batches than that.
+
+use std::cmp::Ordering;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::compute::interleave;
+use lodestore_core::Result;
+use lodestore_core::types::compare_values;
+
+/// Where a kept row is: batch in the upper half, row in the lower.
+pub(crate) type Address = u64;
+
+/// Stands for no row.
+pub(crate) const NO_ROW: Address = u64::MAX;
+
+/// Below this many rows nothing is gained by compacting.
+const FEW_ROWS: usize = 64 * 1024;
+
+/// Batches of feature columns, some rows of which are still wanted.
+#[derive(Debug, Default)]
+pub(crate) struct KeptRows {
+    batches: Vec<Vec<ArrayRef>>,
+    rows: usize,
+}
+
+/// Returns the address of a row of a batch.
+pub(crate) fn address(batch: usize, row: usize) -> Address {
+    (batch as u64) << 32 | row as u64
+}
+
+fn parts(address: Address) -> (usize, usize) {
+    ((address >> 32) as usize, (address & u64::from(u32::MAX)) as usize)
+}
+
+impl KeptRows {
+    /// Adds a batch and returns its number. [`KeptRows::forget_last`] takes it back.
+    pub(crate) fn add(&mut self, columns: Vec<ArrayRef>, rows: usize) -> usize {
+        self.rows += rows;
+        self.batches.push(columns);
+        self.batches.len() - 1
+    }
+
+    /// Forgets the batch that was added last, none of whose rows is wanted.
+    pub(crate) fn forget_last(&mut self, rows: usize) {
+        self.batches.pop();
+        self.rows -= rows;
+    }
+
+    /// Compares two kept rows, column by column.
+    pub(crate) fn compare(&self, a: Address, b: Address) -> Ordering {
+        let ((batch_a, row_a), (batch_b, row_b)) = (parts(a), parts(b));
+        let columns = self.batches[batch_a].iter().zip(&self.batches[batch_b]);
+        let orders = columns.map(|(a, b)| compare_values(a.as_ref(), row_a, b.as_ref(), row_b));
+        orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    }
+
+    /// Returns whether so much is kept beside the wanted rows that compacting pays.
+    pub(crate) fn is_sparse(&self, wanted: usize) -> bool {
+        self.rows > FEW_ROWS + 2 * wanted
+    }
+
+    /// Keeps just the rows at `addresses`, and updates these.
+    pub(crate) fn compact<'a>(&mut self, addresses: impl Iterator<Item = &'a mut Address>) -> Result<()> {
+        let mut addresses: Vec<&mut Address> = addresses.filter(|address| **address != NO_ROW).collect();
+        let mut wanted: Vec<Address> = addresses.iter().map(|address| **address).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let picks: Vec<_> = wanted.iter().map(|&address| parts(address)).collect();
+        let width = self.batches.first().map_or(0, Vec::len);
+        let columns = (0..width).map(|column| self.pick(column, &picks, None)).collect::<Result<Vec<_>>>()?;
+        for place in &mut addresses {
+            let row = wanted.partition_point(|address| *address < **place);
+            **place = address(0, row);
+        }
+        self.batches = vec![columns];
+        self.rows = wanted.len();
+        Ok(())
+    }
+
+    /// Takes over another's batches; returns how many batches its addresses move by.
+    pub(crate) fn append(&mut self, other: Self) -> usize {
+        let moved_by = self.batches.len();
+        self.batches.extend(other.batches);
+        self.rows += other.rows;
+        moved_by
+    }
+
+    /// Returns the values of one column at `addresses`, `missing` (an array of length one) for no row.
+    pub(crate) fn take(&self, column: usize, addresses: &[Address], missing: &ArrayRef) -> Result<ArrayRef> {
+        let none = (self.batches.len(), 0);
+        let picks: Vec<_> = addresses.iter().map(|&a| if a == NO_ROW { none } else { parts(a) }).collect();
+        self.pick(column, &picks, Some(missing))
+    }
+
+    fn pick(&self, column: usize, picks: &[(usize, usize)], last: Option<&ArrayRef>) -> Result<ArrayRef> {
+        let arrays = self.batches.iter().map(|batch| batch[column].as_ref()).chain(last.map(AsRef::as_ref));
+        Ok(interleave(&arrays.collect::<Vec<&dyn Array>>(), picks)?)
+    }
+}
