@@ -1,0 +1,160 @@
+//! Rows that come from a caller: push, write and delete online.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use lodestore_core::definition::{DataSource, ViewVersion};
+use lodestore_core::name::{FeatureRef, ServiceName, SourceName, ViewName, ViewRef, unknown};
+use lodestore_core::online::{OnlineView, WriteReport};
+use lodestore_core::registry::Snapshot;
+use lodestore_core::request::{ColumnNames, FeatureRequest};
+use lodestore_core::rows::{FeatureRows, TimeColumns, keys_of, normalize};
+use lodestore_core::{Error, Result};
+
+use crate::store::FeatureStore;
+
+/// What a caller wants to read: features one by one, or a feature service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Features {
+    /// `view:feature` references, in order.
+    Refs(Vec<FeatureRef>),
+    /// The name of a feature service.
+    Service(ServiceName),
+}
+
+impl Features {
+    /// Parses references.
+    ///
+    /// # Errors
+    /// `Invalid` for text that is no reference.
+    pub fn parse<T: AsRef<str>>(refs: &[T]) -> Result<Self> {
+        Ok(Self::Refs(refs.iter().map(|text| text.as_ref().parse()).collect::<Result<_>>()?))
+    }
+
+    pub(crate) fn resolve(&self, snapshot: &Snapshot, names: ColumnNames) -> Result<FeatureRequest> {
+        match self {
+            Self::Refs(refs) => FeatureRequest::from_refs(snapshot, refs, names),
+            Self::Service(service) => FeatureRequest::from_service(snapshot, service, names),
+        }
+    }
+}
+
+impl FeatureStore {
+    /// Returns the current versions of the views that a push source feeds.
+    ///
+    /// # Errors
+    /// `NotFound` for a push source that is not registered; `Invalid` for a source of another kind or
+    /// one that feeds no view.
+    pub async fn pushed_views(&self, source: &SourceName) -> Result<Vec<Arc<ViewVersion>>> {
+        let snapshot = self.recent_snapshot().await?;
+        let sources = &snapshot.definitions.data_sources;
+        match sources.get(source) {
+            Some(DataSource::Push(_)) => {}
+            Some(_) => return Err(Error::invalid(format!("data source '{source}' is not a push source"))),
+            None => {
+                let push = sources.values().filter(|source| matches!(source, DataSource::Push(_)));
+                let known = push.map(|source| source.name().as_str().to_owned());
+                return Err(unknown(format!("push source '{source}'"), source.as_str(), known));
+            }
+        }
+        let current = snapshot.views.values().filter_map(|history| history.versions.get(&history.current));
+        let fed: Vec<_> = current.filter(|version| version.push_source.as_ref() == Some(source)).cloned().collect();
+        if fed.is_empty() {
+            return Err(Error::invalid(format!("push source '{source}' feeds no feature view")));
+        }
+        Ok(fed)
+    }
+
+    /// Writes rows to all views of a push source. Every row is checked before any is written.
+    ///
+    /// # Errors
+    /// As [`FeatureStore::pushed_views`] and [`FeatureStore::write_to_online_store`].
+    pub async fn push(&self, source: &SourceName, rows: &RecordBatch) -> Result<WriteReport> {
+        let views = self.pushed_views(source).await?;
+        let checked = views.into_iter().filter(|view| view.definition.online).map(|view| self.checked_rows(view, rows));
+        let mut total = WriteReport::default();
+        for (view, rows) in checked.collect::<Result<Vec<_>>>()? {
+            let report = self.write_rows(view, &rows).await?;
+            total.written += report.written;
+            total.skipped += report.skipped;
+        }
+        Ok(total)
+    }
+
+    /// Returns the view version that a reference means.
+    ///
+    /// # Errors
+    /// `NotFound` for a view or version that is not registered.
+    pub async fn feature_view(&self, reference: &ViewRef) -> Result<Arc<ViewVersion>> {
+        Ok(Arc::clone(self.recent_snapshot().await?.view(reference)?))
+    }
+
+    /// Writes rows of a view to the online store: keys, times, and all or some features (rule O4).
+    /// The rows are written all or none.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown view; `Invalid`, naming the column or row, for a missing column, a
+    /// null key or event time, a value that does not fit, or a view that is not served online.
+    pub async fn write_to_online_store(&self, view: &ViewName, rows: &RecordBatch) -> Result<WriteReport> {
+        let version = self.feature_view(&ViewRef { name: view.clone(), version: None }).await?;
+        check_online(&version)?;
+        let (version, rows) = self.checked_rows(version, rows)?;
+        self.write_rows(version, &rows).await
+    }
+
+    /// Deletes keys of a view's current version from the online store as of now (rule O5).
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown view; `Invalid` for a missing key column or a null key.
+    pub async fn delete_from_online_store(&self, view: &ViewName, keys: &RecordBatch) -> Result<()> {
+        let version = self.feature_view(&ViewRef { name: view.clone(), version: None }).await?;
+        check_online(&version)?;
+        let encoded = keys_of(&version, keys).map_err(|e| e.with_context("view", view))?;
+        if let Some(row) = (0..encoded.len()).find(|&row| encoded.get(row).is_none()) {
+            return Err(Error::invalid(format!("row {row} has a null in its key")).with_context("view", view));
+        }
+        self.components.online.delete(&self.online_view(version), &encoded, self.components.clock.now()).await
+    }
+
+    pub(crate) fn online_view(&self, version: Arc<ViewVersion>) -> OnlineView {
+        OnlineView { project: self.project.clone(), version }
+    }
+
+    async fn write_rows(&self, version: Arc<ViewVersion>, rows: &FeatureRows) -> Result<WriteReport> {
+        self.components.online.write(&self.online_view(version), rows, self.components.clock.now(), None).await
+    }
+
+    fn checked_rows(&self, version: Arc<ViewVersion>, rows: &RecordBatch) -> Result<(Arc<ViewVersion>, FeatureRows)> {
+        let mut times = TimeColumns::of(&version);
+        // A caller's rows may leave out when they were recorded, and that they stay valid.
+        times.created = times.created.filter(|name| rows.column_by_name(name).is_some());
+        times.valid_to = times.valid_to.filter(|name| rows.column_by_name(name).is_some());
+        let normalized = normalize(&version, &times, rows)?;
+        if let Some(refused) = normalized.refused.first() {
+            return Err(Error::invalid(format!(
+                "{} of {} rows can't be written, nothing was; the first is row {}: {}",
+                normalized.refused.len(),
+                rows.num_rows(),
+                refused.row,
+                refused.reason
+            ))
+            .with_context("view", version.reference()));
+        }
+        let rows = match (&times.event, &times.created) {
+            // Of two rows without any time, the one that was written later wins.
+            (None, None) => normalized.rows.created_at(self.components.clock.now()),
+            _ => normalized.rows,
+        };
+        Ok((version, rows))
+    }
+}
+
+pub(crate) fn check_online(version: &ViewVersion) -> Result<()> {
+    if version.definition.online {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "view '{}' is not served online; set online: true in its definition and apply it",
+        version.name()
+    )))
+}
