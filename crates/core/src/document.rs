@@ -23,6 +23,7 @@
 //!     features: ['driver_stats:conv_rate']
 //! ```
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{DataSource, Definitions, Entity, FeatureService, FeatureView};
@@ -51,6 +52,15 @@ pub struct Document {
     pub feature_services: Vec<FeatureService>,
 }
 
+/// Parses YAML 1.2: only `true` and `false` are booleans. `origin` is what the text is called in messages.
+///
+/// # Errors
+/// `Invalid`, with line and column, for malformed text, an unknown key or a wrong value.
+pub fn from_yaml<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T> {
+    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: true })
+        .map_err(|e| Error::invalid(format!("{origin}: {e}")).with_source(e))
+}
+
 impl Document {
     /// Parses YAML. `origin` is what the file is called in messages.
     ///
@@ -58,9 +68,7 @@ impl Document {
     /// `Invalid`, with line and column, for malformed text, an unknown key, a wrong value or a
     /// version that this code does not know.
     pub fn parse_yaml(text: &str, origin: &str) -> Result<Self> {
-        let document: Self =
-            serde_saphyr::from_str(text).map_err(|e| Error::invalid(format!("{origin}: {e}")).with_source(e))?;
-        document.supported(origin)
+        from_yaml::<Self>(text, origin)?.supported(origin)
     }
 
     /// Parses JSON. `origin` is what the text is called in messages.
@@ -164,7 +172,11 @@ mod tests {
         check_error("version: 1\nentities: [\n", &["features.yaml"]);
         check_error(
             "version: 1\ndata_sources:\n  - {type: flie, name: a, path: b}\n",
-            &["unknown variant `flie`", "file"],
+            &["unknown variant `flie`", "file", "line 3"],
+        );
+        check_error(
+            "version: 1\ndata_sources:\n  - type: file\n    name: a\n    pth: b\n",
+            &["unknown field `pth`", "path", "line 3"],
         );
     }
 }

@@ -153,6 +153,7 @@ impl Error {
         use std::io::ErrorKind as Io;
         let kind = match source.kind() {
             Io::NotFound => ErrorKind::NotFound,
+            Io::AlreadyExists => ErrorKind::AlreadyExists,
             Io::PermissionDenied | Io::ReadOnlyFilesystem => ErrorKind::PermissionDenied,
             Io::StorageFull | Io::QuotaExceeded | Io::OutOfMemory => ErrorKind::Exhausted,
             Io::InvalidData | Io::UnexpectedEof => ErrorKind::Corrupt,

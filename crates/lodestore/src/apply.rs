@@ -5,11 +5,11 @@ use std::sync::Arc;
 use lodestore_core::definition::{Definitions, FileFormat, ObjectId, ViewVersion};
 use lodestore_core::name::unknown;
 use lodestore_core::registry::{ApplyRecord, Mutation, Snapshot};
-use lodestore_core::{ErrorKind, Result};
+use lodestore_core::{Error, ErrorKind, Result};
 use lodestore_registry::plan::{Effect, Step};
 use lodestore_registry::{Plan, PlanOptions, Scope};
 
-use crate::infer::infer;
+use crate::infer::{infer, left_without_key_types};
 use crate::store::FeatureStore;
 
 /// A plan, and what its author should know besides.
@@ -37,10 +37,34 @@ impl FeatureStore {
             merged = current.definitions.clone();
         }
         merged.overlay(&wanted);
+        wanted.feature_views.extend(left_without_key_types(&wanted, &merged));
         infer(self.components.engine.as_ref(), &mut wanted, &merged).await?;
         let plan = lodestore_registry::plan(&current, &wanted, &options, self.components.clock.now())?;
         let warnings = self.check_sources(&plan).await?;
         Ok(PlannedChange { plan, warnings })
+    }
+
+    /// Checks definitions on their own, whatever is registered, and the sources of all their views.
+    /// Returns what is wrong with the sources, each view by itself.
+    ///
+    /// # Errors
+    /// `Invalid` or `NotFound` for definitions that don't fit together, or a source that can't be read
+    /// although its view takes its schema from there.
+    pub async fn validate(&self, mut wanted: Definitions) -> Result<Vec<Error>> {
+        let all = wanted.clone();
+        infer(self.components.engine.as_ref(), &mut wanted, &all).await?;
+        wanted.check()?;
+        let mut problems = Vec::new();
+        for view in wanted.feature_views.values() {
+            let version = wanted.resolve(view, self.components.clock.now(), 1)?;
+            let Some(table) = &version.table else { continue };
+            let checked = match self.components.engine.schema(table).await {
+                Ok(columns) => version.check_columns(&columns),
+                Err(error) => Err(error.with_context("view", &view.name)),
+            };
+            problems.extend(checked.err());
+        }
+        Ok(problems)
     }
 
     /// Applies a plan in one commit, then makes room online for new versions and drops the online

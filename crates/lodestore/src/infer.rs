@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use arrow::datatypes::Schema;
 use lodestore_core::definition::{DataSource, Definitions, FeatureView, Field, JoinKey, TableRef};
+use lodestore_core::name::ViewName;
 use lodestore_core::offline::OfflineEngine;
 use lodestore_core::types::FeatureType;
 use lodestore_core::{Error, Result};
@@ -34,6 +35,13 @@ pub(crate) async fn infer(engine: &dyn OfflineEngine, wanted: &mut Definitions, 
         }
     }
     Ok(())
+}
+
+/// Returns the views, not among `wanted`, whose join keys have no type any more once `wanted` is applied.
+pub(crate) fn left_without_key_types(wanted: &Definitions, all: &Definitions) -> Vec<(ViewName, FeatureView)> {
+    let others = all.feature_views.iter().filter(|(name, _)| !wanted.feature_views.contains_key(*name));
+    let untyped = others.filter(|(_, view)| !untyped_keys(view, all).is_empty());
+    untyped.map(|(name, view)| (name.clone(), view.clone())).collect()
 }
 
 fn join_keys<'a>(view: &'a FeatureView, all: &'a Definitions) -> impl Iterator<Item = &'a JoinKey> {

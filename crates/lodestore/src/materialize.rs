@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lodestore_core::definition::ViewVersion;
 use lodestore_core::name::ViewRef;
+use lodestore_core::online::Watermark;
 use lodestore_core::registry::Snapshot;
 use lodestore_core::{Error, Result};
 use lodestore_materialize::{Interval, MaterializationJob, Progress, Report};
@@ -50,6 +51,14 @@ impl FeatureStore {
         let job = MaterializationJob::new(self.online_view(version), interval).with_options(self.job_options.clone());
         let components = &self.components;
         job.run(components.engine.as_ref(), components.online.as_ref(), components.clock.as_ref(), progress).await
+    }
+
+    /// Returns how far a view version was materialised.
+    ///
+    /// # Errors
+    /// What the online store says.
+    pub async fn watermark(&self, version: Arc<ViewVersion>) -> Result<Watermark> {
+        self.components.online.watermark(&self.online_view(version)).await
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use lodestore_core::document::from_yaml;
 use lodestore_core::name::ProjectName;
-use lodestore_core::time::Micros;
+use lodestore_core::time::{EventTime, Micros};
 use lodestore_core::{Error, Result};
 use serde::{Deserialize, Deserializer};
 
@@ -20,6 +21,8 @@ pub struct OpenOptions {
     pub settings_file: Option<PathBuf>,
     /// The settings themselves, as YAML or JSON text.
     pub settings_text: Option<String>,
+    /// A moment at which the store's clock stands still, for tests and demonstrations on old data.
+    pub now: Option<EventTime>,
 }
 
 impl OpenOptions {
@@ -117,7 +120,7 @@ impl Settings {
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
         let text = expand(text, &|name| std::env::var(name).ok())
             .map_err(|e| Error::invalid(format!("{origin}: {}", e.message())))?;
-        serde_saphyr::from_str(&text).map_err(|e| Error::invalid(format!("{origin}: {e}")).with_source(e))
+        from_yaml(&text, origin)
     }
 }
 

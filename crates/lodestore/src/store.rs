@@ -9,7 +9,7 @@ use lodestore_core::name::ProjectName;
 use lodestore_core::offline::OfflineEngine;
 use lodestore_core::online::{OnlineStore, OnlineView};
 use lodestore_core::registry::{RegistryStore, Snapshot};
-use lodestore_core::time::{Clock, Stopwatch, SystemClock};
+use lodestore_core::time::{Clock, ManualClock, Stopwatch, SystemClock};
 use lodestore_materialize::JobOptions;
 use lodestore_offline::{DataFusionEngine, EngineConfig};
 use lodestore_online::embedded::{EmbeddedConfig, EmbeddedStore};
@@ -65,7 +65,10 @@ impl FeatureStore {
             registry: Arc::new(registry),
             online: Arc::new(EmbeddedStore::open(online)?),
             engine: Arc::new(DataFusionEngine::new(engine)),
-            clock: Arc::new(SystemClock),
+            clock: match options.now {
+                Some(now) => Arc::new(ManualClock::new(now)),
+                None => Arc::new(SystemClock),
+            },
         };
         let refused = repo.join(&settings.online_store.path).with_extension("refused");
         let job_options = JobOptions { refused_folder: Some(refused), ..job_options(&settings.materialization) };

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{
-    DataSource, Entity, Feature, FeatureService, FeatureView, Field, FileSource, Key, Projection, TableRef, ViewVersion,
+    DataSource, Entity, Feature, FeatureService, FeatureView, Field, FileSource, Key, Projection, PushSource, TableRef,
+    ViewVersion,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{EntityName, FeatureName, ServiceName, SourceName, ViewName, unknown};
@@ -27,6 +28,25 @@ pub enum ObjectKind {
 impl ObjectKind {
     /// Every kind, in the order in which objects are created.
     pub const ALL: [Self; 4] = [Self::Entity, Self::DataSource, Self::FeatureView, Self::FeatureService];
+}
+
+impl std::str::FromStr for ObjectKind {
+    type Err = Error;
+
+    /// Parses what `Display` prints, with spaces, hyphens or underscores, singular or plural.
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(match text.replace(['-', '_'], " ").as_str() {
+            "entity" | "entities" => Self::Entity,
+            "data source" | "data sources" => Self::DataSource,
+            "feature view" | "feature views" => Self::FeatureView,
+            "feature service" | "feature services" => Self::FeatureService,
+            _ => {
+                return Err(Error::invalid(format!(
+                    "unknown kind of object '{text}'; known: entity, data source, feature view, feature service"
+                )));
+            }
+        })
+    }
 }
 
 impl fmt::Display for ObjectKind {
@@ -85,6 +105,10 @@ fn insert<N: Ord + fmt::Display, T>(map: &mut BTreeMap<N, T>, kind: ObjectKind, 
     Ok(())
 }
 
+fn copy<N: Ord + Clone + std::borrow::Borrow<str>, T: Clone>(from: &BTreeMap<N, T>, name: &str) -> Option<(N, T)> {
+    from.get_key_value(name).map(|(name, value)| (name.clone(), value.clone()))
+}
+
 impl Definitions {
     /// Adds an entity.
     ///
@@ -130,6 +154,51 @@ impl Definitions {
         let views = self.feature_views.keys().map(|n| ObjectId::new(ObjectKind::FeatureView, n));
         let services = self.feature_services.keys().map(|n| ObjectId::new(ObjectKind::FeatureService, n));
         entities.chain(sources).chain(views).chain(services)
+    }
+
+    /// Returns one object and those that it names, directly or not.
+    ///
+    /// # Errors
+    /// `NotFound` if it is not in the set; it names near ones.
+    pub fn with_references(&self, id: &ObjectId) -> Result<Self> {
+        if !self.ids().any(|known| known == *id) {
+            let of_kind = self.ids().filter(|known| known.kind == id.kind).map(|known| known.name);
+            return Err(unknown(id, &id.name, of_kind));
+        }
+        let mut found = Self::default();
+        self.copy_into(id, &mut found);
+        Ok(found)
+    }
+
+    fn copy_into(&self, id: &ObjectId, found: &mut Self) {
+        let name = id.name.as_str();
+        let mut named = Vec::new();
+        match id.kind {
+            ObjectKind::Entity => found.entities.extend(copy(&self.entities, name)),
+            ObjectKind::DataSource => {
+                found.data_sources.extend(copy(&self.data_sources, name));
+                if let Some(DataSource::Push(PushSource { batch_source: Some(batch), .. })) =
+                    self.data_sources.get(name)
+                {
+                    named.push(ObjectId::new(ObjectKind::DataSource, batch));
+                }
+            }
+            ObjectKind::FeatureView => {
+                found.feature_views.extend(copy(&self.feature_views, name));
+                if let Some(view) = self.feature_views.get(name) {
+                    named.extend(view.entities.iter().map(|entity| ObjectId::new(ObjectKind::Entity, entity)));
+                    named.push(ObjectId::new(ObjectKind::DataSource, &view.source));
+                }
+            }
+            ObjectKind::FeatureService => {
+                found.feature_services.extend(copy(&self.feature_services, name));
+                if let Some(service) = self.feature_services.get(name) {
+                    let views = service.features.iter().map(|projection| &projection.view.name);
+                    named.extend(views.map(|view| ObjectId::new(ObjectKind::FeatureView, view)));
+                }
+            }
+        }
+        named.iter().for_each(|id| self.copy_into(id, found));
     }
 
     /// Removes an object; returns whether it was there.

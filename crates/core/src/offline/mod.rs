@@ -9,7 +9,8 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 
 use crate::definition::{TableRef, ViewVersion};
 use crate::error::Result;
@@ -24,6 +25,23 @@ pub struct BatchStream {
     pub schema: SchemaRef,
     /// The batches, in order.
     pub batches: BoxStream<'static, Result<RecordBatch>>,
+}
+
+impl BatchStream {
+    /// Waits for the first batch, so that what goes wrong before it is an error here.
+    ///
+    /// # Errors
+    /// What the stream begins with, if that is an error.
+    pub async fn started(self) -> Result<Self> {
+        let Self { schema, mut batches } = self;
+        match batches.next().await {
+            None => Ok(Self { schema, batches }),
+            Some(first) => {
+                let first = first?;
+                Ok(Self { schema, batches: stream::iter([Ok(first)]).chain(batches).boxed() })
+            }
+        }
+    }
 }
 
 impl fmt::Debug for BatchStream {

@@ -29,16 +29,18 @@ pub struct OnlineView {
 }
 
 impl OnlineView {
-    /// Returns the text that tells this view version from all others in a store: `project/view@3`.
+    /// Returns the text that tells this view version from all others in a store: project, view,
+    /// version and when the version was made, as in `project/view@3/1700000000000000`. A view that is
+    /// removed and defined again counts its versions from 1; its rows are others all the same.
     #[must_use]
     pub fn id(&self) -> String {
-        format!("{}/{}", self.project, self.version.reference())
+        format!("{}/{}/{}", self.project, self.version.reference(), self.version.created_at.as_micros())
     }
 }
 
 impl fmt::Display for OnlineView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.id())
+        write!(f, "{}/{}", self.project, self.version.reference())
     }
 }
 

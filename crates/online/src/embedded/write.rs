@@ -1,0 +1,187 @@
+//! Writing: one transaction a call, the keys in ascending order.
+
+use std::cmp::Reverse;
+use std::ops::Bound;
+
+use heed::{PutFlags, RwTxn};
+use lodestore_core::Result;
+use lodestore_core::entity_key::EntityKeys;
+use lodestore_core::online::{Watermark, WriteReport};
+use lodestore_core::rows::FeatureRows;
+use lodestore_core::time::EventTime;
+
+use super::codec::{
+    FORMAT_KEY, PreparedView, RETIRED_PREFIX, ViewRecord, number_of, read_format, retired_key, retired_number, row_key,
+    write_format,
+};
+use super::environment::Live;
+use crate::row::{RowMerger, delete_row};
+
+/// A write transaction.
+pub(super) struct Writer<'t, 'p> {
+    environment: Live<'t>,
+    txn: &'t mut RwTxn<'p>,
+    key: Vec<u8>,
+}
+
+/// How many rows one transaction removes at most, so that other writers get their turn.
+const ROWS_PER_SWEEP: usize = 20_000;
+
+impl<'t, 'p> Writer<'t, 'p> {
+    pub(super) fn new(environment: Live<'t>, txn: &'t mut RwTxn<'p>) -> Self {
+        Self { environment, txn, key: Vec::new() }
+    }
+
+    /// Returns a view's record; makes one where there is none.
+    pub(super) fn view(&mut self, view: &PreparedView) -> Result<ViewRecord> {
+        if let Some(record) = self.get(&view.key)? {
+            return view.read_record(record);
+        }
+        let number = self.get(&FORMAT_KEY)?.map(read_format).transpose()?.unwrap_or(1);
+        self.put(&FORMAT_KEY, &write_format(number + 1))?;
+        let record = ViewRecord { number, watermark: Watermark::default() };
+        self.put(&view.key, &view.write_record(record))?;
+        Ok(record)
+    }
+
+    pub(super) fn write(
+        &mut self,
+        view: &PreparedView,
+        rows: &FeatureRows,
+        now: EventTime,
+        watermark: Option<Watermark>,
+    ) -> Result<WriteReport> {
+        let record = self.view(view)?;
+        let mut merger = RowMerger::new(&view.layout, &view.version, rows, now)?;
+        let mut report = WriteReport::default();
+        let mut merged = Vec::new();
+        let mut end = self.end(record.number)?;
+        for group in ByKey::of(rows).groups(rows) {
+            row_key(record.number, rows.key(group[0] as usize), &mut self.key);
+            // Behind the last key there is nothing to merge with, and nothing to search for.
+            let is_new = end.as_ref().is_some_and(|end| self.key > *end);
+            let stored = if is_new { None } else { self.get(&self.key)? };
+            let key = merger.merge(stored, group, &mut merged)?;
+            report.written += key.written;
+            report.skipped += key.skipped;
+            if !merged.is_empty() {
+                let flags = if is_new { PutFlags::APPEND } else { PutFlags::empty() };
+                self.put_row(flags, &merged)?;
+            }
+            if let Some(end) = end.as_mut().filter(|_| is_new) {
+                end.clone_from(&self.key);
+            }
+        }
+        if let Some(watermark) = watermark {
+            self.put(&view.key, &view.write_record(ViewRecord { watermark, ..record }))?;
+        }
+        Ok(report)
+    }
+
+    pub(super) fn delete(&mut self, view: &PreparedView, keys: &EntityKeys, at: EventTime) -> Result<()> {
+        let record = self.view(view)?;
+        let mut deleted = Vec::new();
+        for key in keys.iter().flatten() {
+            row_key(record.number, key, &mut self.key);
+            delete_row(&view.layout, self.get(&self.key)?, at, &mut deleted)?;
+            self.put_row(PutFlags::empty(), &deleted)?;
+        }
+        Ok(())
+    }
+
+    /// Removes a view's record, so that its rows are no longer found, and puts them down for removal.
+    pub(super) fn retire(&mut self, view_key: &[u8]) -> Result<()> {
+        let Some(number) = self.get(view_key)?.map(number_of).transpose()? else { return Ok(()) };
+        self.environment.tree().delete(self.txn, view_key).map_err(|e| self.environment.error("writing", e))?;
+        self.put(&retired_key(number), &[])
+    }
+
+    /// Removes some of the rows of retired views.
+    pub(super) fn sweep(&mut self) -> Result<()> {
+        let (environment, tree) = (self.environment, self.environment.tree());
+        let failed = |error| environment.error("writing", error);
+        let retired =
+            tree.prefix_iter(self.txn, &RETIRED_PREFIX).map_err(failed)?.next().transpose().map_err(failed)?;
+        let Some((key, _)) = retired else { return Ok(()) };
+        let number = retired_number(key)?;
+        let first = number.to_be_bytes();
+        let mut rows = tree.prefix_iter(self.txn, &first).map_err(failed)?;
+        let last = rows.by_ref().take(ROWS_PER_SWEEP).last().transpose().map_err(failed)?.map(|(key, _)| key.to_vec());
+        let is_all = rows.next().is_none();
+        drop(rows);
+        if let Some(last) = last {
+            let range = (Bound::Included(&first[..]), Bound::Included(&last[..]));
+            tree.delete_range(self.txn, &range).map_err(failed)?;
+        }
+        if is_all {
+            tree.delete(self.txn, &retired_key(number)).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the last key of the tree if rows of a view may be appended to it.
+    fn end(&self, number: u32) -> Result<Option<Vec<u8>>> {
+        let tree = self.environment.tree();
+        let last = tree.last(self.txn).map_err(|error| self.environment.error("writing", error))?;
+        Ok(last.map(|(key, _)| key.to_vec()).filter(|key| key[..] < (number + 1).to_be_bytes()[..]))
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<&[u8]>> {
+        let tree = self.environment.tree();
+        tree.get(self.txn, key).map_err(|error| self.environment.error("writing", error))
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        let tree = self.environment.tree();
+        tree.put(self.txn, key, value).map_err(|error| self.environment.error("writing", error))
+    }
+
+    /// Puts bytes in the place of a key's rows.
+    #[cfg(test)]
+    pub(super) fn overwrite(&mut self, number: u32, key: &[u8], row: &[u8]) -> Result<()> {
+        row_key(number, key, &mut self.key);
+        self.put_row(PutFlags::empty(), row)
+    }
+
+    fn put_row(&mut self, flags: PutFlags, row: &[u8]) -> Result<()> {
+        let tree = self.environment.tree();
+        let put = tree.put_with_flags(self.txn, flags, &self.key, row);
+        put.map_err(|error| self.environment.error("writing", error))
+    }
+}
+
+/// The rows of a batch by key, ascending, and of one key the newest first.
+struct ByKey(Vec<u32>);
+
+impl ByKey {
+    fn of(rows: &FeatureRows) -> Self {
+        let keys = rows.keys().as_array();
+        let count = rows.len() as u32;
+        if (1..rows.len()).all(|row| keys.value(row - 1) < keys.value(row)) {
+            return Self((0..count).collect());
+        }
+        // Most comparisons are decided by the first eight bytes, which lie side by side here.
+        let mut places: Vec<(u64, u32)> = (0..count).map(|row| (prefix(rows.key(row as usize)), row)).collect();
+        places.sort_unstable_by(|(left_prefix, left), (right_prefix, right)| {
+            let order = |row: u32| Reverse(rows.stamps()[row as usize].order());
+            left_prefix
+                .cmp(right_prefix)
+                .then_with(|| rows.key(*left as usize).cmp(rows.key(*right as usize)))
+                .then_with(|| order(*left).cmp(&order(*right)))
+                .then_with(|| left.cmp(right))
+        });
+        Self(places.into_iter().map(|(_, row)| row).collect())
+    }
+
+    fn groups<'a>(&'a self, rows: &'a FeatureRows) -> impl Iterator<Item = &'a [u32]> {
+        self.0.chunk_by(|left, right| rows.key(*left as usize) == rows.key(*right as usize))
+    }
+}
+
+/// Returns the first eight bytes of a key as a number of the same order.
+fn prefix(key: &[u8]) -> u64 {
+    let mut bytes = [0; 8];
+    let length = key.len().min(8);
+    bytes[..length].copy_from_slice(&key[..length]);
+    u64::from_be_bytes(bytes)
+}

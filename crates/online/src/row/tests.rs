@@ -1,0 +1,435 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Float32Array, Float64Array, Int64Array, StringArray};
+use arrow::compute::concat;
+use lodestore_core::entity_key::EntityKeys;
+use lodestore_core::online::{OnlineColumn, OnlineView, WriteReport};
+use lodestore_core::rows::{FeatureRows, RowStamp};
+use lodestore_core::time::EventTime;
+use lodestore_core::types::{FeatureType, compare_values};
+use lodestore_core::{ErrorKind, Result};
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::fixture::steps::{Store, check_like_memory, feature_rows, merge_view, run, step};
+use crate::fixture::{at, rows};
+
+/// Every type of rule V1 with values that are easily lost, as JSON.
+fn cases() -> Vec<(&'static str, Vec<Json>)> {
+    vec![
+        ("bool", vec![json!(true), json!(false)]),
+        ("int32", vec![json!(i32::MIN), json!(0), json!(i32::MAX)]),
+        ("int64", vec![json!(i64::MIN), json!(0), json!(i64::MAX)]),
+        ("float32", vec![json!(0.5), json!(-1e30)]),
+        ("float64", vec![json!(0.1), json!(-0.0), json!(1e300)]),
+        ("string", vec![json!(""), json!("naïve ☕"), json!("a\u{0}b")]),
+        ("bytes", vec![json!(""), json!("00ff10")]),
+        ("timestamp", vec![json!("1969-12-31T23:59:59.999999Z"), json!("2024-01-01T00:00:00Z")]),
+        ("date", vec![json!("1900-01-01"), json!("2024-02-29")]),
+        ("json", vec![json!("{\"b\": 1,  \"a\": null}"), json!("null")]),
+        ("uuid", vec![json!("0F8FAD5B-D9CB-469F-A165-70867728950E")]),
+        ("decimal(38, 9)", vec![json!("-12345678901234567890.123456789"), json!("0")]),
+        ("list<int64>", vec![json!([]), json!([1, null, 3]), json!([null]), json!([7])]),
+        ("list<string>", vec![json!([]), json!(["", null, "x"])]),
+        ("list<bool>", vec![json!([true, null, false]), json!([true])]),
+        ("set<string>", vec![json!(["b", "a"])]),
+        ("list<list<float64>>", vec![json!([[], null, [1.5, null]]), json!([[]])]),
+        ("vector<float32, 3>", vec![json!([1.0, -0.5, 2.0])]),
+        ("vector<float64, 2>", vec![json!([1e-300, 2.0])]),
+        (
+            "struct<a: int32, b: string, c: list<bytes>>",
+            vec![json!({"a": 1, "b": "x", "c": ["00", null]}), json!({"a": null, "b": null, "c": null})],
+        ),
+        ("map<string, list<float64>>", vec![json!({}), json!({"k": [1.0], "": null})]),
+        ("list<struct<a: map<int64, bool>>>", vec![json!([{"a": {"1": true}}, null, {"a": null}])]),
+    ]
+}
+
+/// Returns a column of a case's values with nulls before, between and after them.
+fn column(ty: &FeatureType, values: &[Json]) -> Result<ArrayRef> {
+    let null = arrow::array::new_null_array(&ty.to_arrow(), 1);
+    let mut parts = vec![Arc::clone(&null)];
+    for value in values {
+        parts.extend([ty.array_from_json(value)?, Arc::clone(&null)]);
+    }
+    let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+    Ok(concat(&parts)?)
+}
+
+fn encode(layout: &RowLayout, rows: &FeatureRows) -> Result<Vec<Vec<u8>>> {
+    let encoder = RowEncoder::new(layout, rows)?;
+    let encode = |row: usize| {
+        let mut bytes = Vec::new();
+        encoder.encode(row, rows.stamps()[row], &mut bytes).map(|()| bytes)
+    };
+    (0..rows.len()).map(encode).collect()
+}
+
+fn always() -> ReadRule {
+    ReadRule { as_of: at(i64::MAX - 1), delay: lodestore_core::time::Micros::ZERO, ttl: None }
+}
+
+fn decode(layout: &RowLayout, stored: &[Vec<u8>], feature: usize) -> Result<ArrayRef> {
+    let mut column = ColumnBuilder::new(&layout.types()[feature], stored.len());
+    for bytes in stored {
+        column.append_answer(Some(&StoredRow::parse(layout, bytes)?), feature, &always())?;
+    }
+    column.finish()
+}
+
+/// Asserts that arrays are equal to the bit.
+fn check_equal(left: &ArrayRef, right: &ArrayRef) {
+    assert_eq!(left.data_type(), right.data_type());
+    assert_eq!(left.len(), right.len());
+    for row in 0..left.len() {
+        let order = compare_values(left.as_ref(), row, right.as_ref(), row);
+        assert!(order.is_eq(), "row {row}: {left:?}\n{right:?}");
+    }
+}
+
+fn times(count: usize) -> Vec<(i64, i64)> {
+    (0..count as i64).map(|i| (i, i)).collect()
+}
+
+#[test]
+fn v1_every_type_comes_out_as_it_went_in() -> Result<()> {
+    for (ty, values) in cases() {
+        let ty: FeatureType = ty.parse()?;
+        let layout = RowLayout::of_types(vec![FeatureType::Int32, ty.clone(), FeatureType::String]);
+        let values = column(&ty, &values)?;
+        // Also from the middle of an array, where offsets do not start at zero.
+        for values in [values.slice(0, values.len()), values.slice(1, values.len() - 1), values.slice(2, 1)] {
+            let count = values.len();
+            let numbers: ArrayRef = Arc::new((0..count as i32).collect::<arrow::array::Int32Array>());
+            let texts: ArrayRef = Arc::new((0..count).map(|i| (i % 2 == 0).then_some("t")).collect::<StringArray>());
+            let columns = vec![Arc::clone(&numbers), Arc::clone(&values), Arc::clone(&texts)];
+            let stored = encode(&layout, &rows(&times(count), columns)?)?;
+            check_equal(&decode(&layout, &stored, 0)?, &numbers);
+            check_equal(&decode(&layout, &stored, 1)?, &values);
+            check_equal(&decode(&layout, &stored, 2)?, &texts);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn v1_floats_are_kept_to_the_bit() -> Result<()> {
+    let singles = [f32::NAN.to_bits(), 0xffc0_1234, 0x7f80_0001, (-0.0f32).to_bits(), 1].map(f32::from_bits);
+    let doubles = [f64::NAN.to_bits(), 0xfff8_0000_0000_1234, 0x7ff0_0000_0000_0001, (-0.0f64).to_bits(), 1];
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Float32Array::from(singles.to_vec())),
+        Arc::new(Float64Array::from(doubles.map(f64::from_bits).to_vec())),
+    ];
+    let layout = RowLayout::of_types(vec![FeatureType::Float32, FeatureType::Float64]);
+    let stored = encode(&layout, &rows(&times(5), columns)?)?;
+    for (row, bytes) in stored.iter().enumerate() {
+        let StoredRow::One(one) = StoredRow::parse(&layout, bytes)? else { panic!("one entry is in the usual form") };
+        let (Some(Value::Float32(single)), Some(Value::Float64(double))) = (one.value(0)?, one.value(1)?) else {
+            panic!("both are there")
+        };
+        assert_eq!((single.to_bits(), double.to_bits()), (singles[row].to_bits(), doubles[row]));
+    }
+    Ok(())
+}
+
+#[test]
+fn values_are_read_where_they_lie() -> Result<()> {
+    let types = ["bool", "decimal(5, 2)", "string", "struct<a: int32, b: list<string>>", "map<string, int64>", "bytes"];
+    let types = types.iter().map(|ty| ty.parse()).collect::<Result<Vec<FeatureType>>>()?;
+    let values = [json!(true), json!("-1.25"), json!("hi"), json!({"a": 7, "b": ["x", null]}), json!({"k": 9})];
+    let mut columns = types.iter().zip(&values).map(|(ty, v)| ty.array_from_json(v)).collect::<Result<Vec<_>>>()?;
+    columns.push(arrow::array::new_null_array(&types[5].to_arrow(), 1));
+    let layout = RowLayout::of_types(types);
+    let stored = encode(&layout, &rows(&times(1), columns)?)?;
+    let row = StoredRow::parse(&layout, &stored[0])?;
+    let value = |feature| row.answer(feature, &always()).map(|answer| answer.value);
+    assert_eq!(value(0)?, Some(Value::Bool(true)));
+    assert_eq!(value(1)?, Some(Value::Decimal { unscaled: -125, scale: 2 }));
+    assert_eq!(value(2)?, Some(Value::Text("hi")));
+    let Some(Value::Record(record)) = value(3)? else { panic!("a record") };
+    assert_eq!((record.len(), record.value(0)?), (2, Some(Value::Int32(7))));
+    let Some(Value::List(items)) = record.value(1)? else { panic!("a list") };
+    assert_eq!(items.iter().collect::<Result<Vec<_>>>()?, [Some(Value::Text("x")), None]);
+    let Some(Value::Map(pairs)) = value(4)? else { panic!("a map") };
+    let Some(Value::Record(pair)) = pairs.value(0)? else { panic!("a pair") };
+    assert_eq!((pair.value(0)?, pair.value(1)?), (Some(Value::Text("k")), Some(Value::Int64(9))));
+    assert_eq!(value(5)?, None);
+    assert_eq!(value(6).unwrap_err().kind(), ErrorKind::Internal);
+    Ok(())
+}
+
+/// The rows of one view, each key's under its bytes: the least a store has to add to this module.
+struct Map {
+    view: OnlineView,
+    layout: RowLayout,
+    stored: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Map {
+    fn new(view: &OnlineView) -> Self {
+        Self { view: view.clone(), layout: RowLayout::of(&view.version), stored: HashMap::new() }
+    }
+}
+
+impl Store for Map {
+    fn write(&mut self, rows: &FeatureRows, now: EventTime) -> Result<WriteReport> {
+        let mut merger = RowMerger::new(&self.layout, &self.view.version, rows, now)?;
+        let (mut report, mut out) = (WriteReport::default(), Vec::new());
+        let mut newest_first: Vec<u32> = (0..rows.len() as u32).collect();
+        newest_first.sort_by_key(|&row| std::cmp::Reverse(rows.stamps()[row as usize].order()));
+        let mut by_key: HashMap<&[u8], Vec<u32>> = HashMap::new();
+        newest_first.into_iter().for_each(|row| by_key.entry(rows.key(row as usize)).or_default().push(row));
+        for (key, group) in by_key {
+            let one = merger.merge(self.stored.get(key).map(Vec::as_slice), &group, &mut out)?;
+            report = WriteReport { written: report.written + one.written, skipped: report.skipped + one.skipped };
+            if !out.is_empty() {
+                self.stored.insert(key.to_vec(), out.clone());
+            }
+        }
+        Ok(report)
+    }
+
+    fn delete(&mut self, keys: &EntityKeys, at: EventTime) -> Result<()> {
+        let mut out = Vec::new();
+        for key in keys.iter().flatten() {
+            delete_row(&self.layout, self.stored.get(key).map(Vec::as_slice), at, &mut out)?;
+            self.stored.insert(key.to_vec(), out.clone());
+        }
+        Ok(())
+    }
+
+    fn read(&self, keys: &EntityKeys, as_of: EventTime) -> Result<Vec<OnlineColumn>> {
+        let version = &self.view.version;
+        let rule = ReadRule { as_of, delay: version.availability_delay(), ttl: version.ttl() };
+        let read = |(feature, ty)| {
+            let mut values = ColumnBuilder::new(ty, keys.len());
+            let (mut statuses, mut event_times) = (Vec::new(), Vec::new());
+            for key in keys.iter() {
+                let bytes = key.and_then(|key| self.stored.get(key));
+                let row = bytes.map(|bytes| StoredRow::parse(&self.layout, bytes)).transpose()?;
+                let (status, event_time) = values.append_answer(row.as_ref(), feature, &rule)?;
+                statuses.push(status);
+                event_times.push(event_time);
+            }
+            Ok(OnlineColumn { values: values.finish()?, statuses, event_times })
+        };
+        self.layout.types().iter().enumerate().map(read).collect()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn o1_o2_o4_o5_rows_merge_and_answer_as_core_decides(steps in proptest::collection::vec(step(), 1..8), delay in 0usize..2) {
+        let view = merge_view(["0s", "3us"][delay]).expect("a view");
+        check_like_memory(&view, &mut Map::new(&view), &steps).expect("no error");
+    }
+
+    #[test]
+    fn damaged_rows_are_errors_and_never_panics(
+        steps in proptest::collection::vec(step(), 1..6),
+        edits in proptest::collection::vec((0usize..4096, any::<u8>()), 1..4),
+        cut in proptest::option::of(0usize..4096),
+    ) {
+        let view = merge_view("3us").expect("a view");
+        let mut map = Map::new(&view);
+        run(&mut map, &steps).expect("no error");
+        for stored in map.stored.values() {
+            let mut damaged = stored.clone();
+            for (place, byte) in &edits {
+                let place = place % damaged.len();
+                damaged[place] = *byte;
+            }
+            damaged.truncate(cut.map_or(damaged.len(), |cut| cut % (damaged.len() + 1)));
+            look_everywhere(&view, &map.layout, &damaged);
+        }
+    }
+}
+
+/// Reads and merges bytes in every way there is. Panics and errors of a wrong kind fail the test.
+fn look_everywhere(view: &OnlineView, layout: &RowLayout, bytes: &[u8]) {
+    read_everywhere(layout, bytes);
+    let (mut out, merges) = (Vec::new(), [(vec![0, 1, 2], 5), (vec![1], 0), (vec![0, 1, 2], 11)]);
+    for (features, event) in merges {
+        let row = (0, RowStamp::at(at(event)), vec![Some(1), Some(1), Some(1)]);
+        let rows = feature_rows(&[row], &features).expect("rows");
+        let mut merger = RowMerger::new(layout, &view.version, &rows, at(20)).expect("a merger");
+        check_corrupt(merger.merge(Some(bytes), &[0], &mut out).map(|_| ()));
+    }
+}
+
+fn check_corrupt(result: Result<()>) {
+    if let Err(error) = result {
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    }
+}
+
+fn read_everywhere(layout: &RowLayout, bytes: &[u8]) {
+    fn walk(value: Value<'_>) -> Result<()> {
+        match value {
+            Value::List(items) | Value::Map(items) => items.iter().try_for_each(|item| item?.map_or(Ok(()), walk)),
+            Value::Record(record) => (0..record.len()).try_for_each(|field| record.value(field)?.map_or(Ok(()), walk)),
+            _ => Ok(()),
+        }
+    }
+    for feature in 0..layout.types().len() {
+        check_corrupt(StoredRow::parse(layout, bytes).and_then(|row| {
+            row.answer(feature, &always())?.value.map_or(Ok(()), walk)?;
+            let mut column = ColumnBuilder::new(&layout.types()[feature], 1);
+            column.append_answer(Some(&row), feature, &always())?;
+            column.finish().map(|_| ())
+        }));
+    }
+    check_corrupt(delete_row(layout, Some(bytes), at(5), &mut Vec::new()));
+}
+
+#[test]
+fn damaged_values_of_every_type_are_errors_and_never_panics() -> Result<()> {
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % below as u64) as usize
+    };
+    for (ty, values) in cases() {
+        let layout = RowLayout::of_types(vec![ty.parse()?, ty.parse()?, FeatureType::Int64]);
+        let values = column(&layout.types()[0], &values)?;
+        let count = values.len();
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1; count]));
+        let stored = encode(&layout, &rows(&times(count), vec![Arc::clone(&values), values, numbers])?)?;
+        for bytes in &stored {
+            for length in 0..bytes.len() {
+                assert!(StoredRow::parse(&layout, &bytes[..length]).is_err(), "{ty} cut to {length}");
+            }
+            for _ in 0..300 {
+                let mut damaged = bytes.clone();
+                for _ in 0..=next(3) {
+                    let place = next(damaged.len());
+                    damaged[place] = [next(256) as u8, 0, 1, 255][next(4)];
+                }
+                read_everywhere(&layout, &damaged);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn equal_rows_have_equal_bytes_whatever_lies_under_their_nulls() -> Result<()> {
+    let types: Vec<FeatureType> = vec!["int64".parse()?, "string".parse()?, "vector<float32, 2>".parse()?];
+    let layout = RowLayout::of_types(types.clone());
+    let nulls = arrow::buffer::NullBuffer::from(vec![false]);
+    let hidden: Vec<ArrayRef> = vec![
+        Arc::new(Int64Array::new(vec![7].into(), Some(nulls.clone()))),
+        Arc::new(StringArray::new(arrow::buffer::OffsetBuffer::from_lengths([3]), b"abc".into(), Some(nulls))),
+        types[2].array_from_json(&json!([1.0, 2.0]))?,
+    ];
+    let plain: Vec<ArrayRef> = vec![
+        arrow::array::new_null_array(&types[0].to_arrow(), 1),
+        arrow::array::new_null_array(&types[1].to_arrow(), 1),
+        types[2].array_from_json(&json!([1.0, 2.0]))?,
+    ];
+    let encoded = |columns| encode(&layout, &rows(&times(1), columns)?);
+    assert_eq!(encoded(hidden)?, encoded(plain)?);
+    Ok(())
+}
+
+#[test]
+fn a_newer_format_is_named() {
+    let layout = RowLayout::of_types(vec![FeatureType::Bool]);
+    let error = StoredRow::parse(&layout, &[2, 0, 0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.message().contains("format 2, and this version reads formats up to 1"), "{error}");
+}
+
+/// Rows of format 1 as text: what was stored, then the row in hexadecimal. Later versions read them too.
+const FORMAT_1: &str = include_str!("../../test-data/row-format-1.txt");
+
+/// Returns the layout and the rows of each case: one for every value and null.
+fn golden_cases() -> Result<Vec<(&'static str, RowLayout, ArrayRef)>> {
+    let case = |(ty, values): (&'static str, Vec<Json>)| {
+        let layout = RowLayout::of_types(vec![FeatureType::Int32, ty.parse()?]);
+        let values = column(&layout.types()[1], &values)?;
+        Ok((ty, layout, values))
+    };
+    cases().into_iter().map(case).collect()
+}
+
+fn golden_columns(values: &ArrayRef) -> Vec<ArrayRef> {
+    let numbers: arrow::array::Int32Array = (0..values.len() as i32).collect();
+    vec![Arc::new(numbers), Arc::clone(values)]
+}
+
+/// Returns a key's row after each of some writes that end in several entries.
+fn golden_states() -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let view = merge_view("5us")?;
+    let row = |event, valid_to, n| {
+        let stamp = RowStamp { event: at(event), created: at(1), valid_to: at(valid_to) };
+        (0, stamp, vec![Some(n), Some(n), Some(n)])
+    };
+    let writes = [
+        ("one that is visible", vec![row(1, i64::MAX, 1)], vec![0, 1, 2]),
+        ("then one that is not yet visible", vec![row(9, i64::MAX, 2)], vec![0, 1, 2]),
+        ("then one with an end, and some features", vec![row(4, 12, 0)], vec![0, 2]),
+    ];
+    let mut map = Map::new(&view);
+    let mut states = Vec::new();
+    let stored = |map: &Map| map.stored.values().next().cloned().unwrap_or_default();
+    for (name, rows, features) in writes {
+        map.write(&feature_rows(&rows, &features)?, at(10))?;
+        states.push((name, stored(&map)));
+    }
+    map.delete(&crate::fixture::keys(&[0])?, at(20))?;
+    states.push(("then deleted", stored(&map)));
+    Ok(states)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn golden_lines(case: &str) -> Vec<Vec<u8>> {
+    let lines = FORMAT_1.lines().filter_map(|line| line.strip_prefix(case)?.strip_prefix(": "));
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("text"), 16).expect("a byte");
+    lines.map(|line| line.as_bytes().chunks(2).map(byte).collect()).collect()
+}
+
+#[test]
+fn rows_of_format_1_are_read() -> Result<()> {
+    for (ty, layout, values) in golden_cases()? {
+        let stored = golden_lines(ty);
+        for (feature, expected) in golden_columns(&values).iter().enumerate() {
+            check_equal(&decode(&layout, &stored, feature)?, expected);
+        }
+    }
+    let view = merge_view("5us")?;
+    for (name, expected) in golden_states()? {
+        let mut map = Map::new(&view);
+        let id = crate::fixture::keys(&[0])?;
+        let key = id.get(0).unwrap_or_default().to_vec();
+        let mut now = Map::new(&view);
+        map.stored.insert(key.clone(), golden_lines(name).remove(0));
+        now.stored.insert(key, expected);
+        for as_of in (0..25).map(at) {
+            assert_eq!(format!("{:?}", map.read(&id, as_of)?), format!("{:?}", now.read(&id, as_of)?), "{name}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn rows_are_written_in_format_1() -> Result<()> {
+    let mut lines = Vec::new();
+    for (ty, layout, values) in golden_cases()? {
+        let stored = encode(&layout, &rows(&times(values.len()), golden_columns(&values))?)?;
+        lines.extend(stored.iter().map(|bytes| format!("{ty}: {}", hex(bytes))));
+    }
+    lines.extend(golden_states()?.iter().map(|(name, bytes)| format!("{name}: {}", hex(bytes))));
+    let golden: Vec<_> = FORMAT_1.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(lines, golden);
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! Online stores that are wrong in one point.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use arrow::array::new_null_array;
+use async_trait::async_trait;
+use lodestore_core::Result;
+use lodestore_core::entity_key::EntityKeys;
+use lodestore_core::online::{
+    Capability, FeatureStatus, MemoryOnlineStore, OnlineColumn, OnlineStore, OnlineView, Watermark, WriteReport,
+};
+use lodestore_core::rows::{FeatureRows, RowStamp};
+use lodestore_core::time::{EventTime, Micros};
+use lodestore_testkit::online_suite::{self, OnlineHarness};
+
+use crate::{failures, with_ttl, without_delay};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StoreFault {
+    None,
+    TtlTooLong,
+    NoDelay,
+    ForgetsDeletes,
+    DeletesOnlyWhatIsThere,
+    PartialRowsFillWithNulls,
+    ArrivalDecides,
+    NoValidity,
+    KeepsTheNewestAlone,
+    ReadsLater,
+    NullIsNotFound,
+    LosesWatermarks,
+    ProjectsShareRows,
+    CountsEverythingAsWritten,
+}
+
+#[derive(Debug)]
+struct FaultyStore {
+    fault: StoreFault,
+    store: MemoryOnlineStore,
+    arrivals: AtomicI64,
+}
+
+impl FaultyStore {
+    fn view(&self, view: &OnlineView) -> OnlineView {
+        let mut view = view.clone();
+        match self.fault {
+            StoreFault::TtlTooLong => view.version = with_ttl(&view.version, 1),
+            StoreFault::NoDelay => view.version = without_delay(&view.version),
+            StoreFault::ProjectsShareRows => view.project = "all".parse().unwrap(),
+            _ => {}
+        }
+        view
+    }
+
+    fn stamp(&self, stamp: RowStamp) -> RowStamp {
+        match self.fault {
+            StoreFault::ArrivalDecides => {
+                let created = EventTime::from_micros(self.arrivals.fetch_add(1, Ordering::SeqCst));
+                RowStamp { created, ..stamp }
+            }
+            StoreFault::NoValidity => RowStamp { valid_to: EventTime::MAX, ..stamp },
+            _ => stamp,
+        }
+    }
+
+    fn rows(&self, view: &OnlineView, rows: &FeatureRows) -> FeatureRows {
+        let stamps = rows.stamps().iter().map(|stamp| self.stamp(*stamp)).collect();
+        let mut features = rows.features().to_vec();
+        if self.fault == StoreFault::PartialRowsFillWithNulls {
+            let column = |place: usize| {
+                let given = rows.features().iter().find(|(other, _)| *other == place);
+                let ty = view.version.features[place].feature_type.to_arrow();
+                (place, given.map_or_else(|| new_null_array(&ty, rows.len()), |(_, column)| Arc::clone(column)))
+            };
+            features = (0..view.version.features.len()).map(column).collect();
+        }
+        FeatureRows::new(rows.keys().clone(), stamps, features).unwrap()
+    }
+}
+
+#[async_trait]
+impl OnlineStore for FaultyStore {
+    fn capability(&self) -> Capability {
+        self.store.capability()
+    }
+
+    async fn prepare(&self, views: &[OnlineView]) -> Result<()> {
+        self.store.prepare(&views.iter().map(|view| self.view(view)).collect::<Vec<_>>()).await
+    }
+
+    async fn write(
+        &self,
+        view: &OnlineView,
+        rows: &FeatureRows,
+        now: EventTime,
+        watermark: Option<Watermark>,
+    ) -> Result<WriteReport> {
+        let far = EventTime::MAX.minus(Micros::from_seconds(1));
+        let now = if self.fault == StoreFault::KeepsTheNewestAlone { far } else { now };
+        let watermark = watermark.filter(|_| self.fault != StoreFault::LosesWatermarks);
+        let report = self.store.write(&self.view(view), &self.rows(view, rows), now, watermark).await?;
+        Ok(match self.fault {
+            StoreFault::CountsEverythingAsWritten => WriteReport { written: rows.len() as u64, skipped: 0 },
+            _ => report,
+        })
+    }
+
+    async fn read(
+        &self,
+        view: &OnlineView,
+        keys: &EntityKeys,
+        features: &[usize],
+        as_of: EventTime,
+    ) -> Result<Vec<OnlineColumn>> {
+        let later = if self.fault == StoreFault::ReadsLater { 1 } else { 0 };
+        let mut columns = self.store.read(&self.view(view), keys, features, as_of.plus(Micros::new(later)?)).await?;
+        if self.fault == StoreFault::NullIsNotFound {
+            for status in columns.iter_mut().flat_map(|column| &mut column.statuses) {
+                if *status == FeatureStatus::NullValue {
+                    *status = FeatureStatus::NotFound;
+                }
+            }
+        }
+        Ok(columns)
+    }
+
+    async fn delete(&self, view: &OnlineView, keys: &EntityKeys, at: EventTime) -> Result<()> {
+        match self.fault {
+            StoreFault::ForgetsDeletes => Ok(()),
+            StoreFault::DeletesOnlyWhatIsThere => self.store.delete(&self.view(view), keys, EventTime::MIN).await,
+            _ => self.store.delete(&self.view(view), keys, at).await,
+        }
+    }
+
+    async fn watermark(&self, view: &OnlineView) -> Result<Watermark> {
+        self.store.watermark(&self.view(view)).await
+    }
+
+    async fn retire(&self, views: &[OnlineView]) -> Result<()> {
+        self.store.retire(&views.iter().map(|view| self.view(view)).collect::<Vec<_>>()).await
+    }
+}
+
+#[async_trait]
+impl OnlineHarness for StoreFault {
+    async fn open(&self, _place: &str) -> Result<Arc<dyn OnlineStore>> {
+        let store = MemoryOnlineStore::new();
+        Ok(Arc::new(FaultyStore { fault: *self, store, arrivals: AtomicI64::new(0) }))
+    }
+}
+
+#[test]
+fn the_online_suite_finds_known_faults() {
+    assert_eq!(failures("online", online_suite::trials(Arc::new(StoreFault::None))), 0);
+    for fault in [
+        StoreFault::TtlTooLong,
+        StoreFault::NoDelay,
+        StoreFault::ForgetsDeletes,
+        StoreFault::DeletesOnlyWhatIsThere,
+        StoreFault::PartialRowsFillWithNulls,
+        StoreFault::ArrivalDecides,
+        StoreFault::NoValidity,
+        StoreFault::KeepsTheNewestAlone,
+        StoreFault::ReadsLater,
+        StoreFault::NullIsNotFound,
+        StoreFault::LosesWatermarks,
+        StoreFault::ProjectsShareRows,
+        StoreFault::CountsEverythingAsWritten,
+    ] {
+        assert!(failures("online", online_suite::trials(Arc::new(fault))) > 0, "no test finds the fault {fault:?}");
+    }
+}

@@ -1,0 +1,75 @@
+//! Rows in from Python: Arrow streams and arrays, or dicts of lists.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Field, Schema};
+use lodestore::Frame;
+use lodestore::core::definition::ViewVersion;
+use lodestore::core::request::FeatureRequest;
+use lodestore::core::rows::TimeColumns;
+use lodestore::core::types::FeatureType;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use pyo3_arrow::input::AnyRecordBatch;
+
+use crate::convert::{column, inferred_type};
+use crate::error::Result;
+
+/// The types that columns of plain Python values take.
+pub(crate) type Declared = BTreeMap<String, FeatureType>;
+
+/// Returns the declared types of the key columns of a request.
+pub(crate) fn key_types(request: &FeatureRequest) -> Declared {
+    let keys = request.views.iter().flat_map(|view| view.version.keys.iter().zip(&view.key_columns));
+    keys.map(|(key, column)| (column.clone(), key.key_type.feature_type())).collect()
+}
+
+/// Returns the declared types of a view's columns.
+pub(crate) fn view_types(view: &ViewVersion) -> Declared {
+    let keys = view.keys.iter().map(|key| (key.name.to_string(), key.key_type.feature_type()));
+    let features = view.features.iter().map(|feature| (feature.name.to_string(), feature.feature_type.clone()));
+    let TimeColumns { event, created, valid_to } = TimeColumns::of(view);
+    let times = [event, created, valid_to].into_iter().flatten().map(|name| (name, FeatureType::Timestamp));
+    keys.chain(features).chain(times).collect()
+}
+
+/// Reads rows.
+pub(crate) fn frame(rows: &Bound<'_, PyAny>, declared: &Declared) -> Result<Frame> {
+    if let Ok(columns) = rows.cast::<PyDict>() {
+        let batch = from_columns(columns, declared)?;
+        return Ok(Frame { schema: batch.schema(), batches: vec![batch] });
+    }
+    let table = rows.extract::<AnyRecordBatch>()?.into_table().map_err(PyErr::from)?;
+    let (batches, schema) = table.into_inner();
+    Ok(Frame { schema, batches })
+}
+
+/// Reads rows as one batch.
+pub(crate) fn batch(rows: &Bound<'_, PyAny>, declared: &Declared) -> Result<RecordBatch> {
+    let Frame { schema, batches } = frame(rows, declared)?;
+    Ok(concat_batches(&schema, &batches).map_err(lodestore::core::Error::from)?)
+}
+
+fn from_columns(columns: &Bound<'_, PyDict>, declared: &Declared) -> Result<RecordBatch> {
+    let mut fields = Vec::with_capacity(columns.len());
+    let mut arrays = Vec::with_capacity(columns.len());
+    let mut length = 0;
+    for (name, values) in columns {
+        let (name, values) = (name.extract::<String>()?, values.cast_into::<PyList>().map_err(PyErr::from)?);
+        let values: Vec<_> = values.iter().collect();
+        let ty = match declared.get(&name) {
+            Some(ty) => Some(ty.clone()),
+            None => inferred_type(&name, &values)?,
+        };
+        length = values.len();
+        let array = column(&name, &values, ty.as_ref())?;
+        fields.push(Field::new(&name, array.data_type().clone(), true));
+        arrays.push(array);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(length));
+    let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options);
+    Ok(batch.map_err(lodestore::core::Error::from)?)
+}

@@ -1,0 +1,318 @@
+//! The feature store.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lodestore::core::Error;
+use lodestore::core::definition::{Definitions, ObjectId};
+use lodestore::core::document::Document;
+use lodestore::core::name::ViewRef;
+use lodestore::core::offline::HistoricalOptions;
+use lodestore::core::registry::SavedDataset;
+use lodestore::core::request::ColumnNames;
+use lodestore::core::time::EventTime;
+use lodestore::{
+    Defaults, Existing, FeatureStore, Features, HistoricalQuestions, Interval, OpenOptions, PlanOptions, Report, Scope,
+    load_repo,
+};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+use serde_json::{Value, json};
+
+use crate::arrow_stream::PyArrowTable;
+use crate::error::Result;
+use crate::job::PyRetrievalJob;
+use crate::plan::PyPlan;
+use crate::progress::Drawn;
+use crate::response::PyOnlineResponse;
+use crate::rows::{Declared, batch, frame, key_types, view_types};
+use crate::runtime::wait;
+
+#[pyclass(name = "FeatureStore", module = "lodestore._lodestore", frozen)]
+pub(crate) struct PyFeatureStore(Arc<FeatureStore>);
+
+#[pymethods]
+impl PyFeatureStore {
+    #[staticmethod]
+    fn open(
+        py: Python<'_>,
+        repo_path: Option<PathBuf>,
+        settings_file: Option<PathBuf>,
+        settings: Option<String>,
+        now_us: Option<i64>,
+    ) -> Result<Self> {
+        let now = now_us.map(EventTime::from_micros);
+        let options = OpenOptions { repo_path, settings_file, settings_text: settings, now };
+        Ok(Self(Arc::new(py.detach(|| FeatureStore::open(&options))?)))
+    }
+
+    #[getter]
+    fn project(&self) -> &str {
+        self.0.project().as_str()
+    }
+
+    fn refresh(&self, py: Python<'_>) -> Result<()> {
+        wait(py, self.0.snapshot()).map(|_| ())
+    }
+
+    fn plan(
+        &self,
+        py: Python<'_>,
+        document: Option<&str>,
+        delete: Vec<(String, String)>,
+        force: bool,
+    ) -> Result<PyPlan> {
+        let (wanted, scope) = match document {
+            Some(text) => {
+                let id = |(kind, name): (String, String)| Ok(ObjectId::new(kind.parse()?, name));
+                let remove = delete.into_iter().map(id).collect::<lodestore::core::Result<_>>()?;
+                (Document::parse_json(text, "definitions")?.into_definitions()?, Scope::Subset { remove })
+            }
+            None => (self.repo(py)?, Scope::Everything),
+        };
+        let change = wait(py, self.0.plan(wanted, PlanOptions { scope, force }))?;
+        Ok(PyPlan(change))
+    }
+
+    fn apply(&self, py: Python<'_>, plan: &PyPlan) -> Result<()> {
+        wait(py, self.0.apply(&plan.0.plan)).map(|_| ())
+    }
+
+    fn teardown(&self, py: Python<'_>) -> Result<()> {
+        wait(py, self.0.teardown())
+    }
+
+    fn definitions(&self, py: Python<'_>) -> Result<String> {
+        document_json(&wait(py, self.0.snapshot())?.definitions)
+    }
+
+    fn definition(&self, py: Python<'_>, kind: &str, name: &str) -> Result<String> {
+        let snapshot = wait(py, self.0.snapshot())?;
+        document_json(&snapshot.definitions.with_references(&ObjectId::new(kind.parse()?, name))?)
+    }
+
+    fn feature_view_versions(&self, py: Python<'_>, name: &str) -> Result<String> {
+        let snapshot = wait(py, self.0.snapshot())?;
+        let reference = ViewRef { name: name.parse()?, version: None };
+        let current = snapshot.view(&reference)?.number;
+        let versions = snapshot.views.get(name).into_iter().flat_map(|history| history.versions.values());
+        let versions = versions.map(|version| {
+            Ok(json!({
+                "version": version.number,
+                "hash": version.hash()?,
+                "created_at_us": version.created_at.as_micros(),
+                "current": version.number == current,
+            }))
+        });
+        Ok(Value::Array(versions.collect::<Result<_>>()?).to_string())
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        clippy::fn_params_excessive_bools,
+        reason = "the interface of the Python layer"
+    )]
+    fn historical_features(
+        &self,
+        py: Python<'_>,
+        questions: Option<&Bound<'_, PyAny>>,
+        features: &Bound<'_, PyAny>,
+        full_feature_names: bool,
+        start_us: Option<i64>,
+        end_us: Option<i64>,
+        as_known: bool,
+        use_defaults: bool,
+    ) -> Result<PyRetrievalJob> {
+        let asked = wanted_features(features)?;
+        let request = wait(py, self.0.historical_request(&asked, names(full_feature_names)))?;
+        let interval = start_us.is_some() || end_us.is_some();
+        let questions = match questions {
+            Some(_) if interval => {
+                return Err(Error::invalid("give an entity frame, or start_date and end_date, not both").into());
+            }
+            Some(rows) => {
+                let rows = frame(rows, &key_types(&request))?;
+                HistoricalQuestions::Frame { schema: rows.schema, rows: rows.batches }
+            }
+            None if !interval => {
+                return Err(Error::invalid("give an entity frame, or start_date and end_date").into());
+            }
+            None => HistoricalQuestions::Interval {
+                start: start_us.map(EventTime::from_micros),
+                end: end_us.map(EventTime::from_micros),
+            },
+        };
+        let options = HistoricalOptions { as_known, use_defaults };
+        Ok(PyRetrievalJob(wait(py, self.0.historical_features(request, questions, options))?))
+    }
+
+    fn create_saved_dataset(
+        &self,
+        py: Python<'_>,
+        job: &PyRetrievalJob,
+        name: &str,
+        path: &str,
+        tags: BTreeMap<String, String>,
+        overwrite: bool,
+    ) -> Result<String> {
+        let existing = if overwrite { Existing::Replace } else { Existing::Keep };
+        let saved = wait(py, self.0.create_saved_dataset(&job.0, name.parse()?, path, tags, existing))?;
+        Ok(dataset_json(&saved).to_string())
+    }
+
+    fn saved_datasets(&self, py: Python<'_>) -> Result<String> {
+        let snapshot = wait(py, self.0.snapshot())?;
+        Ok(Value::Array(snapshot.datasets.values().map(dataset_json).collect()).to_string())
+    }
+
+    fn saved_dataset(&self, py: Python<'_>, name: &str) -> Result<String> {
+        Ok(dataset_json(&wait(py, self.0.saved_dataset(&name.parse()?))?).to_string())
+    }
+
+    fn read_saved_dataset(&self, py: Python<'_>, name: &str) -> Result<PyArrowTable> {
+        wait(py, self.0.read_saved_dataset(&name.parse()?)).map(PyArrowTable)
+    }
+
+    fn materialize(
+        &self,
+        py: Python<'_>,
+        start_us: i64,
+        end_us: i64,
+        feature_views: Option<Vec<String>>,
+        progress: Option<bool>,
+    ) -> Result<String> {
+        let (start, until) = (EventTime::from_micros(start_us), EventTime::from_micros(end_us));
+        self.run_materialize(py, Interval::Between { start, until }, feature_views, progress)
+    }
+
+    fn materialize_incremental(
+        &self,
+        py: Python<'_>,
+        end_us: i64,
+        feature_views: Option<Vec<String>>,
+        progress: Option<bool>,
+    ) -> Result<String> {
+        self.run_materialize(py, Interval::Since { until: EventTime::from_micros(end_us) }, feature_views, progress)
+    }
+
+    fn online_features(
+        &self,
+        py: Python<'_>,
+        features: &Bound<'_, PyAny>,
+        rows: &Bound<'_, PyAny>,
+        full_feature_names: bool,
+        use_defaults: bool,
+    ) -> Result<PyOnlineResponse> {
+        let asked = wanted_features(features)?;
+        let request = wait(py, self.0.online_request(&asked, names(full_feature_names)))?;
+        let rows = batch(rows, &key_types(&request))?;
+        let defaults = if use_defaults { Defaults::ForMissing } else { Defaults::None };
+        wait(py, self.0.online_features(&request, rows, defaults)).map(PyOnlineResponse)
+    }
+
+    fn push(&self, py: Python<'_>, push_source: &str, rows: &Bound<'_, PyAny>, to: &str) -> Result<()> {
+        if to != "online" {
+            return Err(Error::unsupported(format!(
+                "pushing to '{to}' is not supported: only to 'online'; write history to the batch source's files"
+            ))
+            .into());
+        }
+        let source = push_source.parse()?;
+        let views = wait(py, self.0.pushed_views(&source))?;
+        let declared: Declared = views.iter().flat_map(|view| view_types(view)).collect();
+        let rows = batch(rows, &declared)?;
+        wait(py, self.0.push(&source, &rows)).map(|_| ())
+    }
+
+    fn write_online(&self, py: Python<'_>, feature_view: &str, rows: &Bound<'_, PyAny>) -> Result<()> {
+        let (name, rows) = self.rows_of_view(py, feature_view, rows)?;
+        wait(py, self.0.write_to_online_store(&name, &rows)).map(|_| ())
+    }
+
+    fn delete_online(&self, py: Python<'_>, feature_view: &str, rows: &Bound<'_, PyAny>) -> Result<()> {
+        let (name, rows) = self.rows_of_view(py, feature_view, rows)?;
+        wait(py, self.0.delete_from_online_store(&name, &rows))
+    }
+}
+
+impl PyFeatureStore {
+    fn repo(&self, py: Python<'_>) -> Result<Definitions> {
+        let python: PathBuf = py.import("sys")?.getattr("executable")?.extract()?;
+        Ok(py.detach(|| load_repo(self.0.repo(), Some(Path::new(&python))))?.definitions)
+    }
+
+    fn rows_of_view(
+        &self,
+        py: Python<'_>,
+        view: &str,
+        rows: &Bound<'_, PyAny>,
+    ) -> Result<(lodestore::core::name::ViewName, arrow::array::RecordBatch)> {
+        let reference = ViewRef { name: view.parse()?, version: None };
+        let version = wait(py, self.0.feature_view(&reference))?;
+        Ok((reference.name, batch(rows, &view_types(&version))?))
+    }
+
+    fn run_materialize(
+        &self,
+        py: Python<'_>,
+        interval: Interval,
+        feature_views: Option<Vec<String>>,
+        progress: Option<bool>,
+    ) -> Result<String> {
+        let views = feature_views.unwrap_or_default();
+        let views = views.iter().map(|view| view.parse()).collect::<lodestore::core::Result<Vec<ViewRef>>>()?;
+        let drawn = Drawn::new(progress);
+        let mut reports = Vec::new();
+        for version in wait(py, self.0.materializable(&views))? {
+            let report = wait(py, self.0.materialize(version, interval, &drawn));
+            drawn.end_of_view();
+            reports.push(report_json(&report?));
+        }
+        Ok(Value::Array(reports).to_string())
+    }
+}
+
+fn names(full: bool) -> ColumnNames {
+    if full { ColumnNames::ViewAndFeature } else { ColumnNames::Feature }
+}
+
+fn wanted_features(features: &Bound<'_, PyAny>) -> Result<Features> {
+    match features.cast::<PyList>() {
+        Ok(list) => Ok(Features::parse(&list.extract::<Vec<String>>()?)?),
+        Err(_) => Ok(Features::Service(features.extract::<String>()?.parse()?)),
+    }
+}
+
+fn document_json(definitions: &Definitions) -> Result<String> {
+    let document = Document::from_definitions(definitions);
+    Ok(serde_json::to_string(&document).map_err(|e| Error::internal("writing definitions as json").with_source(e))?)
+}
+
+fn dataset_json(dataset: &SavedDataset) -> Value {
+    json!({
+        "name": dataset.name.as_str(),
+        "path": dataset.path,
+        "created_at_us": dataset.created_at.as_micros(),
+        "rows": dataset.rows,
+        "features": dataset.features,
+        "plan": dataset.plan,
+        "fingerprints": dataset.fingerprints,
+        "tags": dataset.tags,
+    })
+}
+
+fn report_json(report: &Report) -> Value {
+    json!({
+        "view": report.view,
+        "start_us": report.start.map(EventTime::as_micros),
+        "until_us": report.until.as_micros(),
+        "rows_read": report.rows_read,
+        "rows_written": report.rows_written,
+        "rows_skipped": report.rows_skipped,
+        "rows_refused": report.rows_refused,
+        "refused": report.refused,
+        "refused_file": report.refused_file,
+        "seconds": report.seconds,
+    })
+}
