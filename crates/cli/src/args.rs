@@ -61,8 +61,8 @@ pub enum Command {
     ///
     /// What is registered becomes what the files say: new objects are added, changed ones updated, and those
     /// that are no longer in any file removed. It happens in one step: all of it or nothing. A view whose
-    /// content changes gets a new version beside the old one, and feature services keep reading the version
-    /// that they were applied with.
+    /// content changes gets a new version beside the old one, and the feature services that read it move to
+    /// the new one; 'plan' tells which.
     #[command(verbatim_doc_comment)]
     Apply(PlanArgs),
     /// Bring the rows of an interval into the online store

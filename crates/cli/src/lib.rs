@@ -24,7 +24,7 @@ use lodestore::core::Error;
 
 pub use args::Cli;
 pub use error::Exit;
-pub use printer::{Format, Printer};
+pub use printer::{Column, Format, Printer};
 pub use session::Session;
 
 /// Runs a command line; the first word is the program's name.

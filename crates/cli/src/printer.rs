@@ -132,7 +132,8 @@ fn shown(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(", "),
         Value::Object(fields) => {
-            fields.iter().map(|(key, value)| format!("{key}: {}", shown(value))).collect::<Vec<_>>().join(", ")
+            let told = fields.iter().map(|(key, value)| (key, shown(value))).filter(|(_, value)| !value.is_empty());
+            told.map(|(key, value)| format!("{key}: {value}")).collect::<Vec<_>>().join(", ")
         }
         other => other.to_string(),
     }
@@ -203,7 +204,7 @@ mod tests {
     fn a_document_leaves_out_what_is_empty() {
         let mut text = String::new();
         let document = json!({
-            "name": "a", "tags": {}, "ttl": null, "keys": ["x", "y"], "versions": [{"version": 1, "hash": "f"}],
+            "name": "a", "tags": {}, "ttl": null, "keys": ["x", "y"], "versions": [{"version": 1, "read_by": [], "hash": "f"}],
             "pins": {"v": 2}
         });
         describe(&document, 0, &mut text);

@@ -1,10 +1,11 @@
 //! What a running job shows on a terminal, and how Ctrl-C stops it.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use lodestore::Progress;
 use lodestore::core::definition::ViewVersion;
 use lodestore::core::online::OnlineView;
@@ -61,8 +62,11 @@ impl ViewProgress {
             Format::Text => ProgressDrawTarget::stderr(),
             Format::Json => ProgressDrawTarget::hidden(),
         };
-        let style = ProgressStyle::with_template("{spinner} {msg}: {human_pos} rows read, {per_sec}, {elapsed}")
-            .map_err(|e| Error::internal("the layout of the progress line").with_source(e))?;
+        let style = ProgressStyle::with_template("{spinner} {msg}: {human_pos} rows read, {rate}/s, {elapsed}")
+            .map_err(|e| Error::internal("the layout of the progress line").with_source(e))?
+            .with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+                let _ = write!(out, "{}", HumanCount(state.per_sec() as u64));
+            });
         let bar = ProgressBar::with_draw_target(None, target).with_style(style);
         bar.set_message(view.reference().to_string());
         bar.enable_steady_tick(Duration::from_millis(100));

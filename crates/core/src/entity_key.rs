@@ -101,6 +101,33 @@ impl EntityKeys {
     }
 }
 
+/// Returns whether the values of a column of type `from` can be compared with keys of type `to` (rule P6).
+///
+/// # Examples
+/// ```
+/// use arrow::datatypes::DataType;
+/// use lodestore_core::entity_key::can_be_key;
+/// use lodestore_core::types::KeyType;
+/// assert!(can_be_key(&DataType::UInt64, KeyType::Int32));
+/// assert!(!can_be_key(&DataType::Float64, KeyType::Int64));
+/// ```
+#[must_use]
+pub fn can_be_key(from: &DataType, to: KeyType) -> bool {
+    match from {
+        DataType::Null => true,
+        DataType::Dictionary(_, value) => can_be_key(value, to),
+        _ => match to {
+            KeyType::Int32 | KeyType::Int64 => from.is_integer(),
+            KeyType::String => is_text(from),
+            KeyType::Bytes => is_bytes(from),
+            KeyType::Bool => matches!(from, DataType::Boolean),
+            KeyType::Timestamp => matches!(from, DataType::Timestamp(..)),
+            KeyType::Date => matches!(from, DataType::Date32),
+            KeyType::Uuid => is_text(from) || matches!(from, DataType::FixedSizeBinary(16)),
+        },
+    }
+}
+
 /// One join key's column, ready to be appended row by row.
 enum KeyPart {
     Integer(arrow::array::Int64Array),
@@ -111,22 +138,8 @@ enum KeyPart {
 
 impl KeyPart {
     fn new(name: &str, array: &ArrayRef, ty: KeyType) -> Result<Self> {
-        let from = match array.data_type() {
-            DataType::Dictionary(_, value) => value.as_ref(),
-            other => other,
-        };
-        let all_null = matches!(from, DataType::Null);
-        let fits = all_null
-            || match ty {
-                KeyType::Int32 | KeyType::Int64 => from.is_integer(),
-                KeyType::String => is_text(from),
-                KeyType::Bytes => is_bytes(from),
-                KeyType::Bool => matches!(from, DataType::Boolean),
-                KeyType::Timestamp => matches!(from, DataType::Timestamp(..)),
-                KeyType::Date => matches!(from, DataType::Date32),
-                KeyType::Uuid => is_text(from) || matches!(from, DataType::FixedSizeBinary(16)),
-            };
-        if !fits {
+        let from = array.data_type();
+        if !can_be_key(from, ty) {
             return Err(Error::invalid(format!(
                 "column '{name}' has type {from}, but join key '{name}' is {ty}; keys of different types are never equal"
             )));

@@ -235,7 +235,8 @@ impl StdError for Error {
 }
 
 impl From<arrow::error::ArrowError> for Error {
-    /// Keeps one of our own errors that travelled through Arrow; anything else is bad data.
+    /// Keeps one of our own errors that travelled through Arrow; a Parquet file's is damage, anything
+    /// else is bad data.
     fn from(error: arrow::error::ArrowError) -> Self {
         match error {
             arrow::error::ArrowError::ExternalError(source) => match source.downcast::<Self>() {
@@ -243,6 +244,7 @@ impl From<arrow::error::ArrowError> for Error {
                 Err(other) => Self::invalid(other.to_string()).with_source(other),
             },
             arrow::error::ArrowError::IoError(_, source) => Self::io("reading data", source),
+            arrow::error::ArrowError::ParquetError(_) => Self::corrupt(error.to_string()).with_source(error),
             other => Self::invalid(other.to_string()).with_source(other),
         }
     }

@@ -70,7 +70,11 @@ impl DataFusionEngine {
     }
 
     fn context(&self) -> SessionContext {
-        let config = SessionConfig::new().with_target_partitions(self.config.threads.max(1));
+        // Statistics of whole files are not collected: from them DataFusion takes a column whose least and
+        // greatest values are equal for constant, although Parquet's statistics leave NaN out. Row groups
+        // and pages are pruned by their own statistics all the same.
+        let config =
+            SessionConfig::new().with_target_partitions(self.config.threads.max(1)).with_collect_statistics(false);
         SessionContext::new_with_config(config)
     }
 

@@ -133,7 +133,11 @@ async fn what_can_not_be_read_is_named_with_the_kind_of_error() {
         ("missing/*.parquet", ErrorKind::NotFound, "'missing/*.parquet'"),
         ("empty", ErrorKind::NotFound, "no .parquet file is at 'empty'"),
         ("corrupt.parquet", ErrorKind::Corrupt, "'corrupt.parquet'"),
-        ("columns.csv", ErrorKind::Invalid, "column 'fare' of 'columns.csv' is missing (columns: 'driver_id', 'at')"),
+        (
+            "columns.csv",
+            ErrorKind::Invalid,
+            "column 'fare' is missing; columns: 'driver_id', 'at' (view: fares@1, source: columns.csv)",
+        ),
         ("s3://bucket/a.parquet", ErrorKind::Unsupported, "s3://"),
     ] {
         let error = fares(folder.path(), path).await.unwrap_err();

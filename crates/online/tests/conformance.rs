@@ -78,6 +78,8 @@ feature_views: [{name: filler, entities: [e], source: s, schema: [{name: text, t
 }
 
 fn main() -> std::io::Result<()> {
-    let embedded = Arc::new(Embedded { folder: tempfile::tempdir()? });
+    // The suite commits many thousands of times, and none of its tests is about the disk.
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())?;
+    let embedded = Arc::new(Embedded { folder });
     run(&Arguments::from_args(), online_suite::trials(embedded)).exit()
 }

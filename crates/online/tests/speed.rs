@@ -1,4 +1,5 @@
 //! How fast the embedded store is. Run with `cargo test -p lodestore-online --test speed -- --ignored --nocapture`.
+#![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ fn view() -> Result<OnlineView> {
         schema.join(", ")
     );
     let definitions = Document::parse_yaml(&yaml, "test")?.into_definitions()?;
-    let view = definitions.feature_views.values().next().expect("the view");
+    let view = &definitions.feature_views["v"];
     let version = definitions.resolve(view, EventTime::from_micros(0), 1)?;
     Ok(OnlineView { project: "p".parse()?, version: Arc::new(version) })
 }

@@ -30,15 +30,20 @@ fn interrupt(child: &Child) {
     assert!(status.success());
 }
 
-fn wait_for(path: &Path, child: &mut Child) {
+/// Starts to materialize, and waits until something was committed.
+fn in_the_middle(repo: &Repo) -> Child {
+    let store = repo.path().join("data/online_store/data.mdb");
+    let size = || fs::metadata(&store).map_or(0, |found| found.len());
+    let before = size();
+    let mut child = materializing(repo);
     for _ in 0..3000 {
-        if path.exists() {
-            return;
+        if size() > before {
+            return child;
         }
-        assert!(child.try_wait().unwrap().is_none(), "it ended before {} was there", path.display());
+        assert!(child.try_wait().unwrap().is_none(), "it ended before anything was committed");
         std::thread::sleep(Duration::from_millis(10));
     }
-    panic!("{} did not appear", path.display());
+    panic!("nothing was committed");
 }
 
 fn materializing(repo: &Repo) -> Child {
@@ -49,8 +54,7 @@ fn materializing(repo: &Repo) -> Child {
 #[test]
 fn ctrl_c_leaves_what_was_committed_and_the_next_run_goes_on() {
     let repo = many_rows();
-    let mut child = materializing(&repo);
-    wait_for(&repo.path().join("data/online_store/data.mdb"), &mut child);
+    let child = in_the_middle(&repo);
     interrupt(&child);
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -73,8 +77,7 @@ fn ctrl_c_leaves_what_was_committed_and_the_next_run_goes_on() {
 #[test]
 fn a_run_that_is_killed_is_run_again() {
     let repo = many_rows();
-    let mut child = materializing(&repo);
-    wait_for(&repo.path().join("data/online_store/data.mdb"), &mut child);
+    let mut child = in_the_middle(&repo);
     child.kill().unwrap();
     child.wait().unwrap();
     let reports = repo.json("materialize 2024-01-01 2024-04-01");

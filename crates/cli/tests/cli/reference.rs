@@ -70,13 +70,13 @@ fn row(arg: &Arg, text: &mut String) {
     let mut names: Vec<String> =
         arg.get_short_and_visible_aliases().unwrap_or_default().iter().map(|c| format!("`-{c}`")).collect();
     names.extend(arg.get_long_and_visible_aliases().unwrap_or_default().iter().map(|long| format!("`--{long}`")));
-    if names.is_empty() {
-        names.push(format!("`{}`", values.join(" ")));
-    } else if arg.get_action().takes_values() {
+    if names.is_empty() || arg.get_action().takes_values() {
         names.push(format!("`{}`", values.join(" ")));
     }
     let help = arg.get_long_help().or(arg.get_help()).map(ToString::to_string).unwrap_or_default();
-    let mut help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let paragraphs: Vec<_> =
+        help.split("\n\n").map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let mut help = paragraphs.join(". ");
     let possible = arg.get_possible_values();
     if arg.get_action().takes_values() && !possible.is_empty() {
         let values = possible.iter().filter(|value| !value.is_hide_set()).map(|value| match value.get_help() {

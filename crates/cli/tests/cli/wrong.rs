@@ -82,14 +82,14 @@ fn definitions() {
         "acc_rate, type",
         "accuracy, type",
         "invalid",
-        &["column 'accuracy' of 'data/driver_stats.csv' is missing", "acc_rate"],
+        &["column 'accuracy'", "data/driver_stats.csv", "is missing", "acc_rate"],
     );
     check_definitions(
         &repo,
         "timestamp_field: event_timestamp",
         "timestamp_field: at",
         "invalid",
-        &["column 'at' of", "event_timestamp"],
+        &["column 'at'", "event_timestamp"],
     );
     check_definitions(&repo, "version: 1", "version: 7", "invalid", &["version 7", "expected 1"]);
 
@@ -113,7 +113,7 @@ fn data() {
         "seats, type: int64",
         "seats, type: int32",
         "invalid",
-        &["column 'seats'", "Int64", "int32", "view 'plane@1'"],
+        &["column 'seats'", "Int64", "int32", "plane@1"],
     );
     check_definitions(
         &repo,

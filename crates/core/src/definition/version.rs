@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{FeatureView, FileFormat, TableRef};
+use crate::entity_key::can_be_key;
 use crate::error::{Error, Result};
 use crate::name::{FeatureName, JoinKeyName, SourceName, ViewName, ViewRef, unknown};
 use crate::time::{EventTime, Micros};
@@ -104,32 +105,40 @@ impl ViewVersion {
     /// `Invalid`, naming the view, the column and both types.
     pub fn check_columns(&self, columns: &Schema) -> Result<()> {
         let Some(table) = &self.table else { return Ok(()) };
-        let keys = self.keys.iter().map(|key| (key.name.as_str(), Some(key.key_type.feature_type())));
-        let features = self.features.iter().map(|f| (f.name.as_str(), Some(f.feature_type.clone())));
-        let times = table.times.columns().map(|name| (name, None));
-        for (name, declared) in keys.chain(features).chain(times) {
-            let of_view = |problem: &str| {
-                Error::invalid(format!("column '{name}' of '{}' {problem} view '{}'", table.path, self.reference()))
-            };
-            let Ok(field) = columns.field_with_name(name) else {
+        let typed = table.format == FileFormat::Parquet;
+        let column = |name: &str| {
+            columns.field_with_name(name).map(|field| field.data_type()).map_err(|_| {
                 let known: Vec<_> = columns.fields().iter().map(|f| format!("'{}'", f.name())).collect();
-                return Err(of_view(&format!("is missing (columns: {}), but is used by", known.join(", "))));
-            };
-            let found = field.data_type();
-            match declared {
-                _ if table.format != FileFormat::Parquet => {}
-                Some(declared) if !can_widen(found, &declared) => {
-                    let problem = format!("has type {found}, which can't be widened to {declared} as declared by");
-                    return Err(of_view(&problem));
-                }
-                None if !is_time(found) => {
-                    let problem = format!("has type {found}; a timestamp or a date is expected as a time of");
-                    return Err(of_view(&problem));
-                }
-                _ => {}
+                Error::invalid(format!("column '{name}' is missing; columns: {}", known.join(", ")))
+            })
+        };
+        let of_view = |error: Error| error.with_context("view", self.reference()).with_context("source", &table.path);
+        let key = |key: &Key| match column(key.name.as_str())? {
+            found if typed && !can_be_key(found, key.key_type) => Err(Error::invalid(format!(
+                "column '{}' has type {found}, but join key '{}' is {}",
+                key.name, key.name, key.key_type
+            ))),
+            _ => Ok(()),
+        };
+        let feature = |feature: &Feature| match column(feature.name.as_str())? {
+            found if typed && !can_widen(found, &feature.feature_type) => Err(Error::invalid(format!(
+                "column '{}' has type {found}, which can't be widened to {} without loss",
+                feature.name, feature.feature_type
+            ))),
+            _ => Ok(()),
+        };
+        let time = |name: &str| match column(name)? {
+            found if typed && !is_time(found) => {
+                Err(Error::invalid(format!("time column '{name}' has type {found}; expected a timestamp or a date")))
             }
-        }
-        Ok(())
+            _ => Ok(()),
+        };
+        let checked = || {
+            self.keys.iter().try_for_each(key)?;
+            self.features.iter().try_for_each(feature)?;
+            table.times.columns().try_for_each(time)
+        };
+        checked().map_err(of_view)
     }
 
     /// Returns the SHA-256, in hexadecimal, of what the version's values depend on: its table, push

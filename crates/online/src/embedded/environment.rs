@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "LMDB maps its file; the invariant is at `Environment`")]
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
@@ -38,6 +38,7 @@ pub(super) struct Environment {
     is_closed: AtomicBool,
     env: ManuallyDrop<Env>,
     tree: Tree,
+    file: FileId,
 }
 
 static ENVIRONMENTS: Mutex<BTreeMap<PathBuf, Weak<Environment>>> = Mutex::new(BTreeMap::new());
@@ -66,7 +67,10 @@ impl Environment {
         let mut environments = ENVIRONMENTS.lock().unwrap_or_else(PoisonError::into_inner);
         environments.retain(|_, known| known.strong_count() > 0);
         match environments.get(&folder).and_then(Weak::upgrade) {
-            Some(known) if known.live().is_some() => return Ok(known),
+            Some(known) if known.live().is_some() => {
+                known.check_in_place()?;
+                return Ok(known);
+            }
             Some(inherited) => inherited.close(),
             None => {}
         }
@@ -95,15 +99,29 @@ impl Environment {
             CommitOrAbort::Commit(Some(tree)) => tree,
             _ => return Err(Error::internal("an LMDB environment has no unnamed database")),
         };
+        let file = env.try_clone_inner_file().and_then(|file| Ok(FileId::of(&file.metadata()?))).map_err(failed)?;
         let opened_at = FORKS.load(Ordering::Relaxed);
         let (folder, is_closed) = (folder.to_owned(), AtomicBool::new(false));
-        Ok(Self { folder, opened_at, is_closed, env: ManuallyDrop::new(env), tree })
+        Ok(Self { folder, opened_at, is_closed, env: ManuallyDrop::new(env), tree, file })
     }
 
     /// Returns the environment for use, `None` in a process that inherited it by a fork.
     #[inline]
     pub(super) fn live(&self) -> Option<Live<'_>> {
         (self.opened_at == FORKS.load(Ordering::Relaxed)).then_some(Live(self))
+    }
+
+    /// Checks that the folder still has the file that is open: what is written to a file that was
+    /// removed is lost.
+    fn check_in_place(&self) -> Result<()> {
+        match self.folder.join(DATA_FILE).metadata() {
+            Ok(found) if FileId::of(&found) == self.file => Ok(()),
+            _ => Err(Error::unavailable(format!(
+                "the folder of the online store '{}' was removed or replaced while it was open; \
+                 close all stores on it and open them again",
+                self.folder.display()
+            ))),
+        }
     }
 
     /// Closes it for good. Not to be called by the process that uses it.
@@ -113,6 +131,24 @@ impl Environment {
             // uses it afterwards, since it is not ours or it is being dropped.
             drop(unsafe { std::ptr::read(&*self.env) });
         }
+    }
+}
+
+/// What tells a file from all others, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId(u64, u64);
+
+impl FileId {
+    #[cfg(unix)]
+    fn of(file: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self(file.dev(), file.ino())
+    }
+
+    /// Elsewhere, a file that is open can't be removed.
+    #[cfg(not(unix))]
+    fn of(_: &Metadata) -> Self {
+        Self(0, 0)
     }
 }
 
@@ -140,6 +176,7 @@ impl<'a> Live<'a> {
     /// Runs a function in a write transaction and commits; an error undoes all of it.
     pub(super) fn write<R>(self, run: impl FnOnce(&mut RwTxn<'_>) -> Result<R>) -> Result<R> {
         let failed = |error| self.error("writing", error);
+        self.0.check_in_place()?;
         // A process that was killed while reading would keep the pages it saw from being used again.
         self.0.env.clear_stale_readers().map_err(failed)?;
         let mut txn = self.0.env.write_txn().map_err(failed)?;

@@ -8,7 +8,9 @@
 //!
 //! # The folder
 //! `data.mdb` holds everything and `lock.mdb` who is reading and writing. Reading where nothing was
-//! ever written creates nothing. Both are LMDB's; a network file system can't hold them.
+//! ever written creates nothing. Both are LMDB's; a network file system can't hold them, and nothing
+//! else may change them while the store is open. Where `data.mdb` can't be written, as on a read-only
+//! file system, it can be read.
 //!
 //! All view versions share one tree: a request that reads several views pays for one transaction,
 //! and there is no limit to how many there are. A database each would make every transaction set up

@@ -104,6 +104,25 @@ fn stores_on_one_folder_share_the_environment() -> Result<()> {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_folder_removed_under_an_open_store_is_noticed_before_anything_is_lost() -> Result<()> {
+    let (folder, view) = (folder()?, numbers(1)?);
+    let path = folder.path().join("store");
+    let store = open(&path)?;
+    write(&store, &view, &[1], 1)?;
+    fs::remove_dir_all(&path).map_err(|e| Error::io("removing", e))?;
+    let error = write(&store, &view, &[2], 1).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.message().contains("was removed or replaced while it was open"), "{error}");
+    let again = open(&path)?;
+    assert_eq!(write(&again, &view, &[2], 1).unwrap_err().kind(), ErrorKind::Unavailable);
+    drop(store);
+    write(&again, &view, &[2], 1)?;
+    assert_eq!(read(&again, &view, &[1, 2])?, [None, Some(2)]);
+    Ok(())
+}
+
+#[test]
 fn threads_may_open_and_close_a_folder_at_the_same_time() -> Result<()> {
     let (folder, view) = (folder()?, numbers(1)?);
     std::thread::scope(|scope| {

@@ -55,7 +55,7 @@ impl<'t, 'p> Writer<'t, 'p> {
         let mut merger = RowMerger::new(&view.layout, &view.version, rows, now)?;
         let mut report = WriteReport::default();
         let mut merged = Vec::new();
-        let mut end = self.end(record.number)?;
+        let mut end = self.end()?;
         for group in ByKey::of(rows).groups(rows) {
             row_key(record.number, rows.key(group[0] as usize), &mut self.key);
             // Behind the last key there is nothing to merge with, and nothing to search for.
@@ -119,11 +119,11 @@ impl<'t, 'p> Writer<'t, 'p> {
         Ok(())
     }
 
-    /// Returns the last key of the tree if rows of a view may be appended to it.
-    fn end(&self, number: u32) -> Result<Option<Vec<u8>>> {
+    /// Returns the last key of the tree.
+    fn end(&self) -> Result<Option<Vec<u8>>> {
         let tree = self.environment.tree();
         let last = tree.last(self.txn).map_err(|error| self.environment.error("writing", error))?;
-        Ok(last.map(|(key, _)| key.to_vec()).filter(|key| key[..] < (number + 1).to_be_bytes()[..]))
+        Ok(last.map(|(key, _)| key.to_vec()))
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<&[u8]>> {

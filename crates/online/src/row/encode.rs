@@ -138,7 +138,7 @@ impl Column {
 
     fn append_sequence(&self, start: usize, end: usize, out: &mut Vec<u8>) {
         let count = end - start;
-        let has_nulls = (start..end).any(|row| self.is_null(row));
+        let has_nulls = self.nulls.is_some() && (start..end).any(|row| self.is_null(row));
         out.push(u8::from(has_nulls));
         if has_nulls {
             let bits = out.len();

@@ -71,6 +71,8 @@ mod value;
 mod view;
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
 
 pub use column::ColumnBuilder;

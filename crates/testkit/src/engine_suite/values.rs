@@ -138,7 +138,8 @@ pub(super) async fn explain_and_schema_and_fingerprint_describe_the_tables(harne
     let schema = engine.schema(&table).await?;
     let names: Vec<&String> = schema.fields().iter().map(|field| field.name()).collect();
     check_eq!(names, ["k", "at", "y"], "a table's columns are called as in the views");
-    let shown = engine.explain(&retrieval.plan()?).await?;
+    let unmapped = one_table(&request, "k:int64 at:timestamp y:int64\n1 2024-01-01T00:00:00Z 10")?;
+    let shown = harness.engine(&unmapped.tables)?.explain(&unmapped.plan()?).await?;
     check!(shown.contains("v@1") && shown.contains("s.parquet"), "'{shown}' names neither view nor table");
     let fingerprint = engine.fingerprint(&table).await?;
     check!(fingerprint.contains("s.parquet"), "'{fingerprint}' does not name the table");
