@@ -57,8 +57,12 @@ pub struct Document {
 /// # Errors
 /// `Invalid`, with line and column, for malformed text, an unknown key or a wrong value.
 pub fn from_yaml<T: DeserializeOwned>(text: &str, origin: &str) -> Result<T> {
-    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: true })
-        .map_err(|e| Error::invalid(format!("{origin}: {e}")).with_source(e))
+    serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: true }).map_err(|e| {
+        // The first line says what and where; the rest draws the place in the text.
+        let text = e.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        Error::invalid(format!("{origin}: {}", first.strip_prefix("error: ").unwrap_or(first)))
+    })
 }
 
 impl Document {

@@ -150,7 +150,7 @@ impl OfflineEngine for DataFusionEngine {
     async fn historical(&self, plan: &HistoricalPlan, questions: Vec<RecordBatch>) -> Result<BatchStream> {
         let context = self.context();
         let physical = self.plan(&context, plan, questions).await?;
-        let in_join = |error| from_datafusion("a source", error);
+        let in_join = |error| from_datafusion("the sources of the join", error);
         let batches = execute_stream(physical, context.task_ctx()).map_err(in_join)?;
         Ok(BatchStream { schema: plan.schema(), batches: batches.map(move |batch| batch.map_err(in_join)).boxed() })
     }
@@ -163,8 +163,9 @@ impl OfflineEngine for DataFusionEngine {
         let after = if plan.created_since.is_some() { None } else { plan.after };
         let prune = prune_times(&plan.view, &table, after, plan.until);
         let physical = table.scan(&context, &names, &prune, 1).await?;
-        let in_scan = |error| from_datafusion("a source", error);
-        let batches = execute_stream(physical, context.task_ctx()).map_err(in_scan)?;
+        let what = RowReader::new(Arc::clone(&plan.view), Vec::new()).source();
+        let in_scan = move |error| from_datafusion(&what, error);
+        let batches = execute_stream(physical, context.task_ctx()).map_err(&in_scan)?;
         let plan = plan.clone();
         let times = TimeColumns::of(&plan.view);
         let kept = move |batch: RecordBatch| -> Result<RecordBatch> {
@@ -174,7 +175,7 @@ impl OfflineEngine for DataFusionEngine {
             let takes = stamps.iter().map(|stamp| Some(stamp.is_some_and(|stamp| plan.takes(stamp))));
             Ok(filter_record_batch(&batch, &takes.collect())?)
         };
-        let mut batches = batches.map(move |batch| kept(batch.map_err(in_scan)?)).boxed().peekable();
+        let mut batches = batches.map(move |batch| kept(batch.map_err(&in_scan)?)).boxed().peekable();
         let schema = match std::pin::Pin::new(&mut batches).peek().await {
             Some(Ok(first)) => first.schema(),
             _ => table.schema(),

@@ -33,6 +33,11 @@ impl RowReader {
         Self { view, times, features }
     }
 
+    /// Returns what is read, for messages: the table's path.
+    pub(crate) fn source(&self) -> String {
+        format!("'{}'", self.view.table.as_ref().map_or("a source", |table| table.path.as_str()))
+    }
+
     /// Returns the features that are read, by their places in the view's order, ascending.
     pub(crate) fn features(&self) -> &[usize] {
         &self.features
