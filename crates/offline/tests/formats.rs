@@ -131,7 +131,7 @@ async fn what_can_not_be_read_is_named_with_the_kind_of_error() {
     for (path, kind, words) in [
         ("missing.parquet", ErrorKind::NotFound, "'missing.parquet'"),
         ("missing/*.parquet", ErrorKind::NotFound, "'missing/*.parquet'"),
-        ("empty", ErrorKind::NotFound, "no .parquet file is at 'empty'"),
+        ("empty", ErrorKind::NotFound, "no parquet file is at 'empty'"),
         ("corrupt.parquet", ErrorKind::Corrupt, "'corrupt.parquet'"),
         (
             "columns.csv",
