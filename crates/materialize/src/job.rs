@@ -180,7 +180,10 @@ impl MaterializationJob {
     fn scan(&self, watermark: Watermark) -> ScanPlan {
         let (after, created_since) = match self.interval {
             Interval::Between { start, .. } => (Some(start), None),
-            Interval::Since { .. } if watermark.created.is_some() => (watermark.event, watermark.created),
+            // While no row with a created time was taken, every such row is one that has arrived since.
+            Interval::Since { .. } if TimeColumns::of(&self.view.version).created.is_some() => {
+                (watermark.event, Some(watermark.created.unwrap_or(EventTime::MIN)))
+            }
             Interval::Since { .. } => {
                 (watermark.event.map(|event| event.minus(self.options.late_arrival_overlap)), None)
             }

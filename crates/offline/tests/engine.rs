@@ -1,5 +1,7 @@
 //! Runs the engine suite on DataFusion over Parquet files of several layouts.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;

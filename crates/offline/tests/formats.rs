@@ -1,5 +1,7 @@
 //! Tables in CSV and JSON, globs and partitioned folders, and files that are wrong.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 use std::sync::Arc;
 
