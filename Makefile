@@ -20,7 +20,8 @@ test-rust:
 	cargo test --workspace
 
 test-python: install
-	cd python && $(BIN)/python -m pytest -q
+	cp $(CARGO_TARGET_DIR)/debug/lib_lodestore.so python/python/lodestore/_lodestore.abi3.so
+	cd python && PYTHONPATH=python $(BIN)/python -m pytest -q
 
 ## Checks formatting, lints, types, licences and the direction of dependencies.
 check: $(VENV)/ready

@@ -89,7 +89,9 @@ def main() -> None:
         job = store.get_historical_features(entity_df=frame, features=service, full_feature_names=True)
         training_set = job.to_df()
         names = job.feature_names
-        print(f"  {len(training_set):,} questions, {len(names)} features of 5 views, {training_set.late.mean():.1%} late")
+        print(
+            f"  {len(training_set):,} questions, {len(names)} features of 5 views, {training_set.late.mean():.1%} late"
+        )
 
     with step("3. Train a model on January to October, try it on November and December"):
         model = fit(training_set, names)
