@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use lodestore_core::definition::{FileFormat, ViewVersion};
+use arrow::util::display::array_value_to_string;
+use lodestore_core::definition::{Feature, FileFormat, ViewVersion};
 use lodestore_core::entity_key::EntityKeys;
 use lodestore_core::rows::{RowStamp, TimeColumns, keys_of, stamps_of};
 use lodestore_core::time::EventTime;
@@ -57,20 +58,38 @@ impl RowReader {
         columns
     }
 
-    /// Returns the rows of a batch with the reader's columns; `first_row` is the place of its first
-    /// row in the scan, for messages.
-    pub(crate) fn rows(&self, batch: &RecordBatch, first_row: usize) -> Result<Rows> {
+    /// Returns the rows of a batch with the reader's columns.
+    pub(crate) fn rows(&self, batch: &RecordBatch) -> Result<Rows> {
         let in_view = |error: Error| error.with_context("view", self.view.reference());
         let batch = &rename(batch, &self.columns(), &self.view)?;
         let features = self.features.iter().map(|&feature| {
-            let feature = &self.view.features[feature];
-            widen(feature.name.as_str(), &batch[feature.name.as_str()], &feature.feature_type, first_row)
+            let Feature { name, feature_type, .. } = &self.view.features[feature];
+            let column = &batch[name.as_str()];
+            widen(name.as_str(), column, feature_type, 0).map_err(|error| {
+                let fits = |row: usize| widen(name.as_str(), &column.slice(row, 1), feature_type, 0).is_ok();
+                (0..column.len()).find(|&row| !fits(row)).map_or(error, |row| self.misfit(batch, row, feature))
+            })
         });
         Ok(Rows {
             keys: keys_of(&self.view, batch).map_err(in_view)?,
             stamps: stamps_of(&self.times, batch).map_err(in_view)?,
             features: features.collect::<Result<_>>().map_err(in_view)?,
         })
+    }
+
+    /// Returns the error of a value that does not fit (rule V2). The row is named by its key and time:
+    /// where it stands in the files is not known, since rows before it may have been pruned.
+    fn misfit(&self, batch: &RecordBatch, row: usize, feature: usize) -> Error {
+        let Feature { name, feature_type, .. } = &self.view.features[feature];
+        let shown = |column: &str| array_value_to_string(&batch[column], row).unwrap_or_default();
+        let keys = self.view.keys.iter().map(|key| key.name.as_str());
+        let marks = keys.chain(self.times.event.as_deref()).map(|column| format!("{column}={}", shown(column)));
+        Error::invalid(format!(
+            "the value {} of column '{name}' of type {} does not fit into {feature_type}, in the row with {}",
+            shown(name.as_str()),
+            batch[name.as_str()].data_type(),
+            marks.collect::<Vec<_>>().join(", ")
+        ))
     }
 }
 

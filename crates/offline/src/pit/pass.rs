@@ -8,7 +8,7 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{StreamExt, future};
 use lodestore_core::definition::ViewVersion;
 use lodestore_core::time::{EventTime, Micros};
-use lodestore_core::{Error, ErrorKind, Result};
+use lodestore_core::{Error, Result};
 
 use super::index::QuestionIndex;
 use super::winners::{Answers, Spread, TieColumns, Winners};
@@ -54,56 +54,28 @@ pub(crate) async fn answer(
     let partitions = scan.plan.output_partitioning().partition_count();
     let tasks = (0..partitions).map(|partition| {
         let (index, scan, context) = (Arc::clone(index), scan.clone(), Arc::clone(context));
-        SpawnedTask::spawn(async move { pass(&index, &scan, visibility, partition, 0, context).await })
+        SpawnedTask::spawn(async move { pass(&index, &scan, visibility, partition, context).await })
     });
     let mut winners = Winners::new(index.places(), visibility.spread, scan.tie_columns);
     for done in future::join_all(tasks.map(SpawnedTask::join)).await {
-        match done.map_err(|e| Error::internal(format!("a task of the join ended early: {e}")))? {
-            Ok((of_partition, _)) => winners.merge(of_partition),
-            Err(error) if error.kind() == ErrorKind::Invalid && partitions > 1 => {
-                return Err(error_in_order(index, scan, visibility, context).await.unwrap_or(error));
-            }
-            Err(error) => return Err(error),
-        }
+        winners.merge(done.map_err(|e| Error::internal(format!("a task of the join ended early: {e}")))??);
     }
     Ok(winners.resolve(index, visibility.ttl))
 }
 
-/// Returns the error of a pass over the partitions one after the other, which counts the rows of
-/// the table and not of a partition.
-async fn error_in_order(
-    index: &QuestionIndex,
-    scan: &ViewScan,
-    visibility: Visibility,
-    context: &Arc<TaskContext>,
-) -> Option<Error> {
-    let mut first_row = 0;
-    for partition in 0..scan.plan.output_partitioning().partition_count() {
-        match pass(index, scan, visibility, partition, first_row, Arc::clone(context)).await {
-            Ok((_, rows)) => first_row += rows,
-            Err(error) => return Some(error),
-        }
-    }
-    None
-}
-
-/// Passes over a partition, whose first row is `first_row` of the table; returns how many rows it had.
 async fn pass(
     index: &QuestionIndex,
     scan: &ViewScan,
     visibility: Visibility,
     partition: usize,
-    first_row: usize,
     context: Arc<TaskContext>,
-) -> Result<(Winners, usize)> {
+) -> Result<Winners> {
     let in_scan = |error| from_datafusion(&scan.reader.source(), error);
     let mut winners = Winners::new(index.places(), visibility.spread, scan.tie_columns);
     let mut batches = scan.plan.execute(partition, context).map_err(in_scan)?;
-    let mut rows = 0;
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(in_scan)?;
-        let Rows { keys, stamps, features } = scan.reader.rows(&batch, first_row + rows)?;
-        rows += batch.num_rows();
+        let Rows { keys, stamps, features } = scan.reader.rows(&batch)?;
         let candidates = stamps.iter().enumerate().filter_map(|(row, stamp)| {
             let stamp = (*stamp)?;
             let places = index.places_of(keys.get(row)?)?;
@@ -113,5 +85,5 @@ async fn pass(
         });
         winners.offer_batch(features, batch.num_rows(), candidates)?;
     }
-    Ok((winners, rows))
+    Ok(winners)
 }
