@@ -16,7 +16,8 @@ use datafusion::prelude::{Expr, SessionContext};
 use futures::TryStreamExt;
 use lodestore_core::definition::{FileFormat, TableRef, ViewVersion};
 use lodestore_core::{Error, Result};
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use parquet::errors::ParquetError;
 
 use crate::error::from_datafusion;
 
@@ -195,9 +196,38 @@ fn format_of(format: FileFormat) -> Arc<dyn DataFusionFormat> {
     }
 }
 
+/// Checks that a Parquet file ends as one: the reader trusts the length of the metadata that stands there.
+async fn check_footer(store: &dyn ObjectStore, file: &ObjectMeta) -> Result<(), DataFusionError> {
+    const FOOTER: u64 = 8;
+    let wrong = |why: &str| {
+        DataFusionError::ParquetError(Box::new(ParquetError::General(format!(
+            "/{} is no Parquet file: {why}",
+            file.location
+        ))))
+    };
+    if file.size < FOOTER + 4 {
+        return Err(wrong("it is too short"));
+    }
+    let footer = store.get_range(&file.location, file.size - FOOTER..file.size).await?;
+    let (length, magic) = footer.split_at(4);
+    let length = length.iter().rev().fold(0_u64, |length, &byte| length << 8 | u64::from(byte));
+    if magic != b"PAR1" {
+        return Err(wrong("it does not end with PAR1"));
+    }
+    if length + FOOTER + 4 > file.size {
+        return Err(wrong("its metadata would be longer than the file"));
+    }
+    Ok(())
+}
+
 async fn file_schema(state: &dyn Session, found: &Files, reference: &TableRef) -> Result<SchemaRef, DataFusionError> {
     let Files { store, files, options, .. } = found;
     let filled: Vec<ObjectMeta> = files.iter().filter(|file| file.size > 0).cloned().collect();
+    if reference.format == FileFormat::Parquet {
+        for file in &filled {
+            check_footer(store.as_ref(), file).await?;
+        }
+    }
     if reference.format != FileFormat::Csv || filled.len() < 2 {
         return options.format.infer_schema(state, store, &filled).await;
     }
