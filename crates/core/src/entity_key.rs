@@ -14,8 +14,6 @@
 //! of the same view, and equal values have equal bytes: int32 7 and int64 7 are the same key. The
 //! key of a view without entities is empty. Nothing in the bytes tells the types: they are the view's.
 
-use std::fmt;
-
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
@@ -225,18 +223,6 @@ fn parse_uuid(text: &str) -> Option<[u8; 16]> {
         text.chars().filter(|&c| c != '-').map(|c| c.to_digit(16).map(|d| d as u8)).collect::<Option<_>>()?;
     let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
     if digits.len() == 32 { bytes.try_into().ok() } else { None }
-}
-
-/// Shows a key's bytes in hexadecimal, for messages where the values are not at hand.
-#[must_use]
-pub fn display_key(key: &[u8]) -> impl fmt::Display + '_ {
-    struct Hex<'a>(&'a [u8]);
-    impl fmt::Display for Hex<'_> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-        }
-    }
-    Hex(key)
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use crate::error::{Error, Result};
 use crate::types::Rounding;
@@ -272,12 +272,6 @@ impl Stopwatch {
     #[must_use]
     pub fn elapsed(&self) -> std::time::Duration {
         self.0.elapsed()
-    }
-}
-
-impl From<Micros> for SignedDuration {
-    fn from(micros: Micros) -> Self {
-        Self::from_micros(micros.0)
     }
 }
 

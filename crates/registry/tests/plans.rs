@@ -37,7 +37,10 @@ fn effects(plan: &Plan, name: &str) -> Vec<Effect> {
 }
 
 fn prepared_and_retired(plan: &Plan) -> (Vec<String>, Vec<String>) {
-    (plan.prepared_views().iter().map(|v| v.to_string()).collect(), plan.retired_views().iter().map(|v| v.to_string()).collect())
+    (
+        plan.prepared_views().iter().map(|v| v.to_string()).collect(),
+        plan.retired_views().iter().map(|v| v.to_string()).collect(),
+    )
 }
 
 fn pin(snapshot: &Snapshot, service: &str) -> Option<u32> {

@@ -17,7 +17,7 @@ use crate::entity_key::EntityKeys;
 use crate::error::Result;
 use crate::rows::FeatureRows;
 use crate::time::EventTime;
-use crate::types::comparator;
+use crate::types::compare_values;
 
 /// Keeps rows in memory, for as long as the process lives. Simple rather than fast.
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ impl Cells for ArrowCells {
     }
 
     fn compare_feature(&self, other: &Self, feature: usize) -> Ordering {
-        comparator(&self.0[feature], &other.0[feature]).map_or(Ordering::Equal, |compare| compare(0, 0))
+        compare_values(self.0[feature].as_ref(), 0, other.0[feature].as_ref(), 0)
     }
 
     fn with_features_of(&self, other: &Self, features: &FeatureMask) -> Self {

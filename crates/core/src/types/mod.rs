@@ -167,18 +167,6 @@ impl FeatureType {
             None => Err(wrong(&"nothing was read")),
         }
     }
-
-    /// Returns whether every value takes the same number of bytes, and how many: 0 for none.
-    #[must_use]
-    pub fn fixed_width(&self) -> usize {
-        match self {
-            Self::Bool => 1,
-            Self::Int32 | Self::Float32 | Self::Date => 4,
-            Self::Int64 | Self::Float64 | Self::Timestamp => 8,
-            Self::Decimal { .. } => 16,
-            _ => 0,
-        }
-    }
 }
 
 /// Returns the Arrow type of every event time: microseconds, UTC.
