@@ -14,7 +14,7 @@
 //! of the same view, and equal values have equal bytes: int32 7 and int64 7 are the same key. The
 //! key of a view without entities is empty. Nothing in the bytes tells the types: they are the view's.
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BinaryBuilder, Int64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Date32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 
@@ -126,9 +126,33 @@ pub fn can_be_key(from: &DataType, to: KeyType) -> bool {
     }
 }
 
+/// The values of one join key, in one of two forms: equal values of the key are equal there.
+#[derive(Debug, Clone)]
+pub enum KeyColumn {
+    /// Of an integer, date, timestamp or bool key.
+    Integers(Int64Array),
+    /// Of a string, bytes or uuid key.
+    Bytes(BinaryArray),
+}
+
+impl KeyColumn {
+    /// Returns the values of a column, null where the column is null or its value equals no key.
+    ///
+    /// # Errors
+    /// `Invalid` if the column's type can't hold values of the join key's type; it names the column.
+    pub fn new(name: &str, array: &ArrayRef, ty: KeyType) -> Result<Self> {
+        Ok(match KeyPart::new(name, array, ty)? {
+            KeyPart::Integer(values) => Self::Integers(values),
+            KeyPart::Bool(values) => Self::Integers(values.iter().map(|value| value.map(i64::from)).collect()),
+            KeyPart::Bytes(values) => Self::Bytes(values),
+            KeyPart::Uuid(values) => Self::Bytes(values.iter().map(|value| value.as_ref().map(|v| v.as_slice())).collect()),
+        })
+    }
+}
+
 /// One join key's column, ready to be appended row by row.
 enum KeyPart {
-    Integer(arrow::array::Int64Array),
+    Integer(Int64Array),
     Bool(arrow::array::BooleanArray),
     Bytes(BinaryArray),
     Uuid(Vec<Option<[u8; 16]>>),
@@ -196,7 +220,7 @@ fn is_bytes(ty: &DataType) -> bool {
 }
 
 /// Returns timestamps in microseconds, null where a finer one falls between two.
-fn exact_micros(array: &ArrayRef) -> Result<arrow::array::Int64Array> {
+fn exact_micros(array: &ArrayRef) -> Result<Int64Array> {
     let unit = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let micros = cast(array, &unit)?;
     let back = cast(&micros, array.data_type())?;
@@ -230,7 +254,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{
-        BooleanArray, Float64Array, Int32Array, Int64Array, LargeStringArray, StringArray, TimestampNanosecondArray,
+        BooleanArray, Float64Array, Int32Array, LargeStringArray, StringArray, TimestampNanosecondArray,
         UInt64Array,
     };
 

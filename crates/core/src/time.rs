@@ -96,6 +96,14 @@ fn not_a_time(text: &str, reason: &dyn fmt::Display) -> Error {
     Error::invalid(format!("{text:?} is not a time ({reason}); expected one like '2024-01-31T12:00:00Z'"))
 }
 
+impl std::str::FromStr for EventTime {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::parse(text)
+    }
+}
+
 impl fmt::Display for EventTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Timestamp::from_microsecond(self.0) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lodestore_core::definition::{Definitions, FileFormat, ObjectId, ViewVersion};
+use lodestore_core::definition::{Definitions, ObjectId, ViewVersion};
 use lodestore_core::name::unknown;
 use lodestore_core::registry::{ApplyRecord, Mutation, Snapshot};
 use lodestore_core::{Error, ErrorKind, Result};
@@ -101,7 +101,7 @@ impl FeatureStore {
                     warnings.push(format!("view '{}': {error}", version.reference()));
                 }
                 // The types of text are inferred from its rows, which may hold what is not read.
-                Err(error) if table.format != FileFormat::Parquet && error.kind() == ErrorKind::Invalid => {
+                Err(error) if !table.format.is_typed() && error.kind() == ErrorKind::Invalid => {
                     warnings.push(format!("view '{}': {error}", version.reference()));
                 }
                 Err(error) => return Err(error.with_context("view", version.reference())),

@@ -1,13 +1,19 @@
 //! Historical retrieval: training sets.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
+use futures::{StreamExt, TryStreamExt};
 use lodestore_core::Result;
-use lodestore_core::offline::{BatchStream, HistoricalOptions, HistoricalPlan, OfflineEngine};
+use lodestore_core::definition::TableRef;
+use lodestore_core::offline::{BatchStream, HistoricalOptions, HistoricalPlan, OfflineEngine, RunReport};
 use lodestore_core::request::{ColumnNames, FeatureRequest};
 use lodestore_core::time::EventTime;
+use lodestore_core::types::timestamp_type;
+use lodestore_offline::read_frame;
 
 use crate::interval;
 use crate::store::FeatureStore;
@@ -23,6 +29,10 @@ pub enum HistoricalQuestions {
         /// Its rows.
         rows: Vec<RecordBatch>,
     },
+    /// The rows of a Parquet or CSV file, relative to the repository.
+    File(PathBuf),
+    /// The answer to an SQL query over the project's data sources, each of which is a table of its name.
+    Sql(String),
     /// Every row of the views with an event time in (start, end] (rule P9).
     Interval {
         /// Only later rows; `None` from the beginning.
@@ -47,12 +57,26 @@ impl HistoricalJob {
         &self.plan
     }
 
-    /// Runs the job.
+    /// Returns how many questions are asked.
+    #[must_use]
+    pub fn questions(&self) -> usize {
+        self.questions.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// Runs the job. The work is done as the stream is read, and ends when it is dropped.
     ///
     /// # Errors
     /// What the engine says, at once or in the stream.
     pub async fn run(&self) -> Result<BatchStream> {
-        self.engine.historical(&self.plan, self.questions.clone()).await
+        self.run_reporting(&Arc::default()).await
+    }
+
+    /// Runs the job, and tells `report` how it goes.
+    ///
+    /// # Errors
+    /// What the engine says, at once or in the stream.
+    pub async fn run_reporting(&self, report: &Arc<RunReport>) -> Result<BatchStream> {
+        self.engine.historical(&self.plan, self.questions.clone(), report).await
     }
 
     /// Returns how the job would be run.
@@ -60,7 +84,20 @@ impl HistoricalJob {
     /// # Errors
     /// What the engine says.
     pub async fn explain(&self) -> Result<String> {
-        self.engine.explain(&self.plan).await
+        self.engine.explain(&self.plan, &self.questions).await
+    }
+
+    /// Runs the job, throws its answer away, and returns how it was run and what it took: for each view
+    /// the strategy, what was read and pruned, rows, bytes, times and spill.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn explain_analyze(&self) -> Result<String> {
+        let explained = self.explain().await?;
+        let report = Arc::new(RunReport::default());
+        let mut answer = self.run_reporting(&report).await?;
+        while answer.batches.next().await.transpose()?.is_some() {}
+        Ok(format!("{explained}\n\n{report}"))
     }
 }
 
@@ -85,6 +122,14 @@ impl FeatureStore {
     ) -> Result<HistoricalJob> {
         let (schema, rows) = match questions {
             HistoricalQuestions::Frame { schema, rows } => (schema, rows),
+            HistoricalQuestions::File(path) => {
+                let frame = read_frame(&self.repo.join(path), &question_types(&request))?;
+                (frame.schema, frame.batches)
+            }
+            HistoricalQuestions::Sql(sql) => {
+                let answer = self.components.engine.query(&sql, &self.tables().await?).await?;
+                (answer.schema, answer.batches.try_collect().await?)
+            }
             HistoricalQuestions::Interval { start, end } => {
                 let end = end.unwrap_or_else(|| self.components.clock.now());
                 let rows = interval::questions(self.components.engine.as_ref(), &request, start, end).await?;
@@ -94,4 +139,27 @@ impl FeatureStore {
         let plan = HistoricalPlan::build(request, schema, options)?;
         Ok(HistoricalJob { plan, questions: rows, engine: Arc::clone(&self.components.engine) })
     }
+
+    /// Returns the tables that SQL can name: one for each data source with history, called as that.
+    async fn tables(&self) -> Result<Vec<(String, TableRef)>> {
+        let snapshot = self.snapshot().await?;
+        let sources = snapshot.definitions.data_sources.values();
+        let tables = sources.map(|source| Ok(source.table()?.map(|table| (source.name().to_string(), table))));
+        tables.filter_map(Result::transpose).collect()
+    }
+
+    /// Keeps a frame in memory as the table of the memory source of this name.
+    pub fn keep_frame(&self, source: &str, schema: SchemaRef, rows: Vec<RecordBatch>) {
+        self.components.engine.keep_frame(source, schema, rows);
+    }
+}
+
+/// Returns the types of those columns of a CSV file of questions that must not be guessed.
+fn question_types(request: &FeatureRequest) -> BTreeMap<String, DataType> {
+    let mut types = BTreeMap::from([("event_timestamp".to_owned(), timestamp_type())]);
+    for view in &request.views {
+        let keys = view.version.keys.iter().zip(&view.key_columns);
+        types.extend(keys.map(|(key, column)| (column.clone(), key.key_type.feature_type().to_arrow())));
+    }
+    types
 }

@@ -62,8 +62,8 @@ fn table_of(view: &FeatureView, all: &Definitions) -> Result<Option<TableRef>> {
         other => other,
     };
     match source {
-        Some(DataSource::File(file)) => file.table().map(Some),
-        _ => Ok(None),
+        Some(source) => source.table(),
+        None => Ok(None),
     }
 }
 

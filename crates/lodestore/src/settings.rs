@@ -1,12 +1,18 @@
 //! Settings: `feature_store.yaml`, with Feast's keys where they mean the same.
 
+mod connections;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use lodestore_core::document::from_yaml;
 use lodestore_core::name::ProjectName;
 use lodestore_core::time::{EventTime, Micros};
 use lodestore_core::{Error, Result};
+use lodestore_offline::{Encryption, PostgresConfig};
 use serde::{Deserialize, Deserializer};
+
+pub use connections::ConnectionSettings;
 
 /// The name of the settings file in a feature repository.
 const SETTINGS_FILE: &str = "feature_store.yaml";
@@ -96,6 +102,13 @@ pub struct Settings {
     /// What computes over tables.
     #[serde(default)]
     pub offline_store: OfflineSettings,
+    /// Databases that sources read from, by the names that the sources have for them.
+    #[serde(default)]
+    pub connections: BTreeMap<String, ConnectionSettings>,
+    /// Options of object stores such as S3, by the names that their client library has for them, as in
+    /// `aws_endpoint`. They go before the environment's.
+    #[serde(default)]
+    pub storage_options: BTreeMap<String, String>,
     /// Limits of materialisation.
     #[serde(default)]
     pub materialization: MaterializationSettings,
@@ -259,32 +272,120 @@ impl<'de> Deserialize<'de> for OnlineSettings {
 pub struct OfflineSettings {
     /// How many threads a join or scan uses at the most; one for each core where it is left out.
     pub threads: Option<usize>,
+    /// How many bytes the process should have resident at the most while it joins.
+    pub memory_limit: Option<MemorySize>,
+    /// Where temporary files are made when the memory does not do, relative to the repository; the
+    /// system's place for them where it is left out.
+    pub spill_path: Option<PathBuf>,
+    /// The database of Feast's offline store of type `postgres`; the engine is ours all the same.
+    pub connection: Option<ConnectionSettings>,
 }
 
 impl<'de> Deserialize<'de> for OfflineSettings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
+        #[derive(Default, PartialEq, Deserialize)]
         #[serde(rename_all = "lowercase")]
         enum Type {
+            #[default]
             DataFusion,
             /// The local engines of a Feast repository: ours takes their place.
             File,
             Dask,
             DuckDb,
+            /// A database where Feast joins, and from which ours reads.
+            Postgres,
         }
-        #[derive(Deserialize)]
+        #[derive(Default, Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Long {
             #[serde(rename = "type")]
-            _type: Type,
-            #[serde(default)]
+            store_type: Type,
             threads: Option<usize>,
+            memory_limit: Option<MemorySize>,
+            spill_path: Option<PathBuf>,
+            host: Option<String>,
+            port: Option<u16>,
+            database: Option<String>,
+            db_schema: Option<String>,
+            user: Option<String>,
+            password: Option<String>,
+            #[serde(default, deserialize_with = "connections::sslmode")]
+            sslmode: Option<Encryption>,
+            sslrootcert_path: Option<PathBuf>,
         }
         let long = text_or(deserializer, "a type of offline store, or a map with type", |text| match text {
-            "datafusion" | "file" | "dask" | "duckdb" => Ok(Long { _type: Type::DataFusion, threads: None }),
+            "datafusion" | "file" | "dask" | "duckdb" => Ok(Long::default()),
             other => Err(Error::invalid(format!("unknown offline_store type '{other}'; known: datafusion"))),
         })?;
-        Ok(Self { threads: long.threads })
+        let has_database = long.host.is_some();
+        if has_database != (long.store_type == Type::Postgres) {
+            return Err(serde::de::Error::custom("an offline_store of type postgres has a host, others have none"));
+        }
+        let connection = has_database.then(|| {
+            ConnectionSettings(PostgresConfig {
+                host: long.host,
+                port: long.port,
+                user: long.user,
+                password: long.password,
+                database: long.database,
+                encryption: long.sslmode,
+                root_certificate: long.sslrootcert_path,
+                options: long.db_schema.map(|schema| format!("-c search_path={schema}")),
+                ..PostgresConfig::default()
+            })
+        });
+        let Long { threads, memory_limit, spill_path, .. } = long;
+        Ok(Self { threads, memory_limit, spill_path, connection })
+    }
+}
+
+/// A number of bytes: a whole number, or one with a unit, as in `2GB` or `512MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemorySize(pub u64);
+
+impl std::str::FromStr for MemorySize {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        const UNITS: [(&str, u64); 8] = [
+            ("kib", 1 << 10),
+            ("mib", 1 << 20),
+            ("gib", 1 << 30),
+            ("kb", 1_000),
+            ("mb", 1_000_000),
+            ("gb", 1_000_000_000),
+            ("b", 1),
+            ("", 1),
+        ];
+        let wrong = || {
+            Error::invalid(format!("{text:?} is not a size; expected bytes, or a number with a unit (kB MB GB KiB MiB GiB)"))
+        };
+        let lower = text.trim().to_ascii_lowercase();
+        let (number, unit) = UNITS
+            .iter()
+            .find_map(|(unit, bytes)| Some((lower.strip_suffix(unit)?.trim_end(), *bytes)))
+            .ok_or_else(wrong)?;
+        let number: f64 = number.parse().map_err(|_| wrong())?;
+        if !(number > 0.0 && number.is_finite()) {
+            return Err(wrong());
+        }
+        Ok(Self((number * unit as f64) as u64))
+    }
+}
+
+impl<'de> Deserialize<'de> for MemorySize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Bytes(u64),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Bytes(bytes) if bytes > 0 => Ok(Self(bytes)),
+            Written::Bytes(_) => Err(serde::de::Error::custom("a size must be greater than 0")),
+            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+        }
     }
 }
 
@@ -361,6 +462,18 @@ mod tests {
         check_error("registry: b\n", &["project"]);
         check_error("project: [\n", &["feature_store.yaml"]);
         check_error("project: a/b\n", &["must not contain '/'"]);
+    }
+
+    #[test]
+    fn sizes_have_units() -> Result<()> {
+        let settings = Settings::parse("project: a\noffline_store: {type: file, memory_limit: 1.5GB, threads: 2}", "t")?;
+        assert_eq!(settings.offline_store.memory_limit, Some(MemorySize(1_500_000_000)));
+        for (text, bytes) in [("512MiB", 512 << 20), ("2 gb", 2_000_000_000), ("4096", 4096)] {
+            assert_eq!(text.parse::<MemorySize>()?, MemorySize(bytes));
+        }
+        check_error("project: a\noffline_store: {type: file, memory_limit: much}\n", &["much", "is not a size"]);
+        check_error("project: a\noffline_store: {type: file, memory_limit: 0}\n", &["greater than 0"]);
+        Ok(())
     }
 
     #[test]

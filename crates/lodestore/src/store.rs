@@ -58,6 +58,10 @@ impl FeatureStore {
             online.map_size_bytes = bytes;
         }
         let mut engine = EngineConfig::new(&repo);
+        engine.sources.connections = settings.connections(&repo);
+        engine.sources.storage_options = settings.storage_options;
+        engine.memory_limit = settings.offline_store.memory_limit.map(|size| size.0);
+        engine.spill_folder = settings.offline_store.spill_path.map(|path| repo.join(path));
         if let Some(threads) = settings.offline_store.threads {
             engine.threads = threads;
         }

@@ -2,8 +2,10 @@
 
 use std::io;
 
+use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use lodestore_core::{Error, ErrorKind};
+use parquet::errors::ParquetError;
 
 /// Returns an error about `what` (a table, by its path) with the kind that the cause calls for.
 pub(crate) fn from_datafusion(what: &str, error: DataFusionError) -> Error {
@@ -21,6 +23,31 @@ pub(crate) fn from_datafusion(what: &str, error: DataFusionError) -> Error {
             Error::new(kind_of(&source), format!("reading {what}: {}", innermost(&source))).with_source(source)
         }
         other => Error::new(kind_of(&other), format!("reading {what}: {}", innermost(&other))).with_source(other),
+    }
+}
+
+/// Returns an error about `what` with the kind that an object store's error calls for.
+pub(crate) fn from_store(what: &str, error: object_store::Error) -> Error {
+    Error::new(kind_of_object_store(&error), format!("reading {what}: {error}")).with_source(error)
+}
+
+/// Returns an error about `what`, a Parquet file.
+pub(crate) fn from_parquet(what: &str, error: ParquetError) -> Error {
+    from_datafusion(what, DataFusionError::ParquetError(Box::new(error)))
+}
+
+/// Returns an error about `what`, a Parquet file that was being decoded.
+pub(crate) fn from_arrow(what: &str, error: ArrowError) -> Error {
+    match error {
+        ArrowError::ParquetError(message) => Error::corrupt(format!("reading {what}: {message}")),
+        ArrowError::ExternalError(source) => match source.downcast::<ParquetError>() {
+            Ok(parquet) => from_parquet(what, *parquet),
+            Err(other) => Error::new(ErrorKind::Unavailable, format!("reading {what}: {other}")),
+        },
+        other => {
+            let ours = Error::from(other);
+            Error::new(ours.kind(), format!("reading {what}: {}", ours.message())).with_source(ours)
+        }
     }
 }
 

@@ -28,10 +28,13 @@ mod engine;
 mod error;
 mod explain;
 mod frame;
+mod memory;
 mod pit;
+mod questions;
 mod rows;
-mod table;
+mod source;
 
 pub use engine::{DataFusionEngine, EngineConfig};
 pub use frame::{Frame, read_frame, write_frame};
-pub use pit::PointInTimeJoinExec;
+pub use pit::{ForcedStrategy, PointInTimeJoinExec, Tuning};
+pub use source::{ConnectionConfig, Encryption, PostgresConfig, SourceConfig};

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::display::array_value_to_string;
-use lodestore_core::definition::{Feature, FileFormat, ViewVersion};
-use lodestore_core::entity_key::EntityKeys;
-use lodestore_core::rows::{RowStamp, TimeColumns, keys_of, stamps_of};
+use lodestore_core::definition::{Feature, Key, TableFormat, ViewVersion};
+use lodestore_core::entity_key::KeyColumn;
+use lodestore_core::rows::{RowStamp, TimeColumns};
 use lodestore_core::time::EventTime;
-use lodestore_core::types::{Rounding, widen};
+use lodestore_core::types::{Rounding, event_times, widen};
 use lodestore_core::{Error, Result};
 
 /// What a scan of a view reads, and how its batches become rows.
@@ -20,11 +20,25 @@ pub(crate) struct RowReader {
     features: Vec<usize>,
 }
 
-/// The rows of a batch.
-pub(crate) struct Rows {
-    pub(crate) keys: EntityKeys,
-    pub(crate) stamps: Vec<Option<RowStamp>>,
-    pub(crate) features: Vec<ArrayRef>,
+/// The times of the rows of a batch.
+#[derive(Debug)]
+pub(crate) struct Stamps {
+    event: Option<Int64Array>,
+    created: Option<Int64Array>,
+    valid_to: Option<Int64Array>,
+}
+
+impl Stamps {
+    /// Returns a row's times; `None` where it has no event time though the table has such.
+    #[inline]
+    pub(crate) fn at(&self, row: usize) -> Option<RowStamp> {
+        let at = |times: &Option<Int64Array>| {
+            times.as_ref().filter(|times| times.is_valid(row)).map(|times| EventTime::from_micros(times.value(row)))
+        };
+        let event = if self.event.is_some() { at(&self.event)? } else { EventTime::MIN };
+        let created = at(&self.created).unwrap_or(EventTime::MIN);
+        Some(RowStamp { event, created, valid_to: at(&self.valid_to).unwrap_or(EventTime::MAX) })
+    }
 }
 
 impl RowReader {
@@ -37,11 +51,6 @@ impl RowReader {
     /// Returns what is read, for messages: the table's path.
     pub(crate) fn source(&self) -> String {
         format!("'{}'", self.view.table.as_ref().map_or("a source", |table| table.path.as_str()))
-    }
-
-    /// Returns the features that are read, by their places in the view's order, ascending.
-    pub(crate) fn features(&self) -> &[usize] {
-        &self.features
     }
 
     /// Returns the names of the columns that a scan must bring, in order, each once.
@@ -58,38 +67,74 @@ impl RowReader {
         columns
     }
 
-    /// Returns the rows of a batch with the reader's columns.
-    pub(crate) fn rows(&self, batch: &RecordBatch) -> Result<Rows> {
-        let in_view = |error: Error| error.with_context("view", self.view.reference());
-        let batch = &rename(batch, &self.columns(), &self.view)?;
-        let features = self.features.iter().map(|&feature| {
-            let Feature { name, feature_type, .. } = &self.view.features[feature];
-            let column = &batch[name.as_str()];
-            widen(name.as_str(), column, feature_type, 0).map_err(|error| {
-                let fits = |row: usize| widen(name.as_str(), &column.slice(row, 1), feature_type, 0).is_ok();
-                (0..column.len()).find(|&row| !fits(row)).map_or(error, |row| self.misfit(batch, row, feature))
-            })
-        });
-        Ok(Rows {
-            keys: keys_of(&self.view, batch).map_err(in_view)?,
-            stamps: stamps_of(&self.times, batch).map_err(in_view)?,
-            features: features.collect::<Result<_>>().map_err(in_view)?,
+    /// Returns the names of the features that are read.
+    pub(crate) fn feature_names(&self) -> Vec<&str> {
+        self.features.iter().map(|&feature| self.view.features[feature].name.as_str()).collect()
+    }
+
+    /// Returns the types of the features that are read.
+    pub(crate) fn feature_types(&self) -> Vec<DataType> {
+        self.features.iter().map(|&feature| self.view.features[feature].feature_type.to_arrow()).collect()
+    }
+
+    /// Returns the key columns and the times of the rows of a batch with the reader's columns.
+    pub(crate) fn keys_and_stamps(&self, batch: &RecordBatch) -> Result<(Vec<KeyColumn>, Stamps)> {
+        let batch = rename(batch, &self.columns(), &self.view)?;
+        let read = || {
+            let key = |key: &Key| KeyColumn::new(key.name.as_str(), &batch[key.name.as_str()], key.key_type);
+            let keys = self.view.keys.iter().map(key).collect::<Result<_>>()?;
+            let times = |name: &Option<String>| -> Result<Option<Int64Array>> {
+                name.as_deref().map(|name| event_times(name, &batch[name], Rounding::Up)).transpose()
+            };
+            let TimeColumns { event, created, valid_to } = &self.times;
+            Ok((keys, Stamps { event: times(event)?, created: times(created)?, valid_to: times(valid_to)? }))
+        };
+        read().map_err(|error: Error| error.with_context("view", self.view.reference()))
+    }
+
+    /// Returns the features of a batch with the reader's columns, of the types of the view.
+    pub(crate) fn features_of(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        let columns = self.columns();
+        let place = |name: &str| columns.iter().position(|column| *column == name);
+        let found = self.feature_names().into_iter().filter_map(place);
+        let arrays: Vec<ArrayRef> = found.map(|place| Arc::clone(batch.column(place))).collect();
+        self.widened(&arrays).map_err(|error| match self.misfit(batch) {
+            Ok(Some(named)) => named,
+            _ => error,
         })
     }
 
-    /// Returns the error of a value that does not fit (rule V2). The row is named by its key and time:
-    /// where it stands in the files is not known, since rows before it may have been pruned.
-    fn misfit(&self, batch: &RecordBatch, row: usize, feature: usize) -> Error {
-        let Feature { name, feature_type, .. } = &self.view.features[feature];
-        let shown = |column: &str| array_value_to_string(&batch[column], row).unwrap_or_default();
-        let keys = self.view.keys.iter().map(|key| key.name.as_str());
-        let marks = keys.chain(self.times.event.as_deref()).map(|column| format!("{column}={}", shown(column)));
-        Error::invalid(format!(
-            "the value {} of column '{name}' of type {} does not fit into {feature_type}, in the row with {}",
-            shown(name.as_str()),
-            batch[name.as_str()].data_type(),
-            marks.collect::<Vec<_>>().join(", ")
-        ))
+    /// Returns the columns of the reader's features, of the types of the view.
+    pub(crate) fn widened(&self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+        let widened = self.features.iter().zip(columns).map(|(&feature, column)| {
+            let Feature { name, feature_type, .. } = &self.view.features[feature];
+            widen(name.as_str(), column, feature_type, 0)
+        });
+        widened.collect::<Result<_>>().map_err(|error| error.with_context("view", self.view.reference()))
+    }
+
+    /// Returns the error of the first value that does not fit (rule V2), in a batch with the reader's
+    /// columns. The row is named by its key and time: where it stands in the files is not known, since
+    /// rows before it may have been left out.
+    pub(crate) fn misfit(&self, batch: &RecordBatch) -> Result<Option<Error>> {
+        let batch = rename(batch, &self.columns(), &self.view)?;
+        for &feature in &self.features {
+            let Feature { name, feature_type, .. } = &self.view.features[feature];
+            let column = &batch[name.as_str()];
+            let fits = |row: usize| widen(name.as_str(), &column.slice(row, 1), feature_type, 0).is_ok();
+            let Some(row) = (0..column.len()).find(|&row| !fits(row)) else { continue };
+            let shown = |column: &str| array_value_to_string(&batch[column], row).unwrap_or_default();
+            let keys = self.view.keys.iter().map(|key| key.name.as_str());
+            let marks = keys.chain(self.times.event.as_deref()).map(|column| format!("{column}={}", shown(column)));
+            let error = Error::invalid(format!(
+                "the value {} of column '{name}' of type {} does not fit into {feature_type}, in the row with {}",
+                shown(name.as_str()),
+                column.data_type(),
+                marks.collect::<Vec<_>>().join(", ")
+            ));
+            return Ok(Some(error.with_context("view", self.view.reference())));
+        }
+        Ok(None)
     }
 }
 
@@ -101,7 +146,7 @@ pub(crate) fn rename(batch: &RecordBatch, columns: &[&str], view: &ViewVersion) 
     for (name, array) in columns.iter().zip(batch.columns()) {
         let is_time = table.times.columns().any(|time| time == *name);
         let array = match table.format {
-            FileFormat::Csv | FileFormat::Json if is_time => parse_times(name, array)?,
+            TableFormat::Csv | TableFormat::Json if is_time => parse_times(name, array)?,
             _ => Arc::clone(array),
         };
         fields.push(Field::new(*name, array.data_type().clone(), true));

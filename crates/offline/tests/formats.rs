@@ -43,7 +43,7 @@ feature_views:
         RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(Int64Array::from(vec![1, 2])), Arc::new(times)])?;
     let plan = HistoricalPlan::build(request, schema, HistoricalOptions::default())?;
     let engine = DataFusionEngine::new(EngineConfig::new(folder));
-    let answer = engine.historical(&plan, vec![questions]).await?;
+    let answer = engine.historical(&plan, vec![questions], &Arc::default()).await?;
     let schema = Arc::clone(&answer.schema);
     Ok(arrow::compute::concat_batches(&schema, &answer.batches.try_collect::<Vec<_>>().await?)?)
 }

@@ -1,18 +1,14 @@
 //! `lodestore get-historical-features`
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use arrow::datatypes::DataType;
 use futures::StreamExt;
-use lodestore::core::Result;
 use lodestore::core::offline::{BatchStream, HistoricalOptions};
-use lodestore::core::request::FeatureRequest;
 use lodestore::core::time::EventTime;
-use lodestore::core::types::timestamp_type;
-use lodestore::{HistoricalQuestions, read_frame, write_frame};
+use lodestore::core::{Error, Result};
+use lodestore::{HistoricalQuestions, write_frame};
 use serde_json::{Value, json};
 
 use super::{features, values};
@@ -31,7 +27,7 @@ pub(super) fn run(session: &Session, args: &HistoricalArgs) -> Result<Exit> {
     let store = session.store()?;
     session.block_on(async {
         let request = store.historical_request(&features, names).await?;
-        let questions = questions(args, &request)?;
+        let questions = questions(args)?;
         let job = store.historical_features(request, questions, options).await?;
         if args.explain {
             let explained = job.explain().await?;
@@ -46,23 +42,13 @@ pub(super) fn run(session: &Session, args: &HistoricalArgs) -> Result<Exit> {
     })
 }
 
-fn questions(args: &HistoricalArgs, request: &FeatureRequest) -> Result<HistoricalQuestions> {
+fn questions(args: &HistoricalArgs) -> Result<HistoricalQuestions> {
     if let Some(file) = &args.entities {
-        let frame = read_frame(file, &declared(request))?;
-        return Ok(HistoricalQuestions::Frame { schema: frame.schema, rows: frame.batches });
+        let file = std::path::absolute(file).map_err(|e| Error::io(format!("finding '{}'", file.display()), e))?;
+        return Ok(HistoricalQuestions::File(file));
     }
     let time = |text: &Option<String>| text.as_deref().map(EventTime::parse).transpose();
     Ok(HistoricalQuestions::Interval { start: time(&args.start)?, end: time(&args.end)? })
-}
-
-/// Returns the types of those columns of a CSV file that must not be guessed.
-fn declared(request: &FeatureRequest) -> BTreeMap<String, DataType> {
-    let mut types = BTreeMap::from([("event_timestamp".to_owned(), timestamp_type())]);
-    for view in &request.views {
-        let keys = view.version.keys.iter().zip(&view.key_columns);
-        types.extend(keys.map(|(key, column)| (column.clone(), key.key_type.feature_type().to_arrow())));
-    }
-    types
 }
 
 async fn write(printer: Printer, answer: BatchStream, file: &Path) -> Result<()> {

@@ -69,6 +69,15 @@ fn data_source(source: &DataSource) -> Value {
             let time = file.timestamp_field.as_ref().or(file.valid_from.as_ref());
             json!({"name": file.name, "type": "file", "from": file.path, "time": time, "description": file.description})
         }
+        DataSource::Postgres(source) => {
+            let from = source.table.as_ref().or(source.query.as_ref());
+            let time = source.timestamp_field.as_ref().or(source.valid_from.as_ref());
+            json!({"name": source.name, "type": "postgres", "from": from, "time": time, "description": source.description})
+        }
+        DataSource::Memory(source) => {
+            let time = source.timestamp_field.as_ref().or(source.valid_from.as_ref());
+            json!({"name": source.name, "type": "memory", "from": null, "time": time, "description": source.description})
+        }
         DataSource::Push(push) => {
             json!({"name": push.name, "type": "push", "from": push.batch_source, "time": null, "description": push.description})
         }

@@ -13,7 +13,9 @@ mod view;
 pub use entity::{Entity, JoinKey};
 pub use service::{FeatureService, Projection};
 pub use set::{Definitions, ObjectId, ObjectKind};
-pub use source::{DataSource, FileFormat, FileSource, PushSource, RequestSource, RowTimes, TableRef};
+pub use source::{
+    DataSource, FileSource, MemorySource, PostgresSource, PushSource, RequestSource, RowTimes, TableFormat, TableRef,
+};
 pub use version::{Feature, Key, ViewVersion};
 pub use view::{FeatureView, Field};
 
@@ -51,6 +53,7 @@ text_serde!(
     crate::name::ProjectName,
     crate::name::ViewRef,
     crate::name::FeatureRef,
+    crate::time::EventTime,
     crate::time::Micros,
     crate::types::FeatureType,
 );

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{
-    DataSource, Entity, Feature, FeatureService, FeatureView, Field, FileSource, Key, Projection, PushSource, TableRef,
+    DataSource, Entity, Feature, FeatureService, FeatureView, Field, Key, Projection, PushSource, TableRef,
     ViewVersion,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -267,9 +267,9 @@ impl Definitions {
 
     fn check_source(&self, source: &DataSource) -> Result<()> {
         match source {
-            DataSource::File(file) => file.table().map(|_| ()),
+            DataSource::File(_) | DataSource::Postgres(_) | DataSource::Memory(_) => source.table().map(|_| ()),
             DataSource::Push(push) => match &push.batch_source {
-                Some(batch) => self.file_source(batch).map(|_| ()),
+                Some(batch) => self.batch_table(batch).map(|_| ()),
                 None => Ok(()),
             },
             DataSource::Request(request) => check_fields(&request.schema),
@@ -282,18 +282,18 @@ impl Definitions {
         })
     }
 
-    fn file_source(&self, name: &SourceName) -> Result<&FileSource> {
-        match self.source(name)? {
-            DataSource::File(file) => Ok(file),
-            _ => Err(Error::invalid(format!("batch source '{name}' must be a file source"))),
-        }
+    fn batch_table(&self, name: &SourceName) -> Result<TableRef> {
+        let table = self.source(name)?.table()?;
+        table.ok_or_else(|| Error::invalid(format!("batch source '{name}' must be a source with history of its own")))
     }
 
     fn table(&self, view: &FeatureView) -> Result<(Option<TableRef>, Option<SourceName>)> {
         match self.source(&view.source)? {
-            DataSource::File(file) => Ok((Some(file.table()?), None)),
+            source @ (DataSource::File(_) | DataSource::Postgres(_) | DataSource::Memory(_)) => {
+                Ok((source.table()?, None))
+            }
             DataSource::Push(push) => {
-                let batch = push.batch_source.as_ref().map(|batch| self.file_source(batch)?.table()).transpose()?;
+                let batch = push.batch_source.as_ref().map(|batch| self.batch_table(batch)).transpose()?;
                 Ok((batch, Some(push.name.clone())))
             }
             DataSource::Request(request) => Err(Error::invalid(format!(

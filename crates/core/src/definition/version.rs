@@ -4,7 +4,7 @@ use arrow::datatypes::Schema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{FeatureView, FileFormat, TableRef};
+use super::{FeatureView, TableRef};
 use crate::entity_key::can_be_key;
 use crate::error::{Error, Result};
 use crate::name::{FeatureName, JoinKeyName, SourceName, ViewName, ViewRef, unknown};
@@ -105,7 +105,7 @@ impl ViewVersion {
     /// `Invalid`, naming the view, the column and both types.
     pub fn check_columns(&self, columns: &Schema) -> Result<()> {
         let Some(table) = &self.table else { return Ok(()) };
-        let typed = table.format == FileFormat::Parquet;
+        let typed = table.format.is_typed();
         let column = |name: &str| {
             columns.field_with_name(name).map(|field| field.data_type()).map_err(|_| {
                 let known: Vec<_> = columns.fields().iter().map(|f| format!("'{}'", f.name())).collect();

@@ -10,7 +10,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
-use super::{BatchStream, HistoricalPlan, OfflineEngine, ScanColumns, ScanPlan};
+use super::{BatchStream, HistoricalPlan, OfflineEngine, RunReport, ScanColumns, ScanPlan};
 use crate::definition::{TableRef, ViewVersion};
 use crate::entity_key::EntityKeys;
 use crate::error::{Error, Result};
@@ -58,7 +58,12 @@ impl OfflineEngine for MemoryEngine {
         Ok(self.table(table)?.schema())
     }
 
-    async fn historical(&self, plan: &HistoricalPlan, questions: Vec<RecordBatch>) -> Result<BatchStream> {
+    async fn historical(
+        &self,
+        plan: &HistoricalPlan,
+        questions: Vec<RecordBatch>,
+        _: &Arc<RunReport>,
+    ) -> Result<BatchStream> {
         let schema = plan.schema();
         let questions = concat_batches(&plan.questions, &questions)?;
         let times = match &plan.time_column {
@@ -104,12 +109,21 @@ impl OfflineEngine for MemoryEngine {
         Ok(BatchStream { schema: batch.schema(), batches: stream::iter([Ok(batch)]).boxed() })
     }
 
-    async fn explain(&self, plan: &HistoricalPlan) -> Result<String> {
+    async fn explain(&self, plan: &HistoricalPlan, _: &[RecordBatch]) -> Result<String> {
         Ok(format!("{plan}\n  Engine: in memory"))
     }
 
     async fn fingerprint(&self, table: &TableRef) -> Result<String> {
         Ok(format!("{} in memory, {} rows", table.path, self.table(table)?.num_rows()))
+    }
+
+    async fn query(&self, _: &str, _: &[(String, TableRef)]) -> Result<BatchStream> {
+        Err(Error::unsupported("the engine in memory speaks no SQL"))
+    }
+
+    fn keep_frame(&self, source: &str, schema: SchemaRef, rows: Vec<RecordBatch>) {
+        // Batches of one schema always go together.
+        self.put(source, concat_batches(&schema, &rows).unwrap_or_else(|_| RecordBatch::new_empty(schema)));
     }
 }
 

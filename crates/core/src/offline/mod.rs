@@ -2,6 +2,7 @@
 
 mod memory;
 mod plan;
+mod report;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::time::EventTime;
 
 pub use memory::{MemoryEngine, take_winners};
 pub use plan::{HistoricalOptions, HistoricalPlan, time_column};
+pub use report::{RunReport, ViewReport};
 
 /// Record batches of one schema, as they are computed.
 pub struct BatchStream {
@@ -86,12 +88,18 @@ pub trait OfflineEngine: fmt::Debug + Send + Sync + 'static {
     /// `NotFound` if there is no file, `Corrupt` or `Invalid` if it can't be read.
     async fn schema(&self, table: &TableRef) -> Result<SchemaRef>;
 
-    /// Answers the questions of a plan, by rules P1 to P9.
+    /// Answers the questions of a plan, by rules P1 to P9, and tells `report` how it goes. The work is done
+    /// as the stream is read, and ends when the stream is dropped.
     ///
     /// # Behavior
     /// - one_row_for_each_question_in_the_order_asked
     /// - the_answer_does_not_depend_on_the_order_of_rows
-    async fn historical(&self, plan: &HistoricalPlan, questions: Vec<RecordBatch>) -> Result<BatchStream>;
+    async fn historical(
+        &self,
+        plan: &HistoricalPlan,
+        questions: Vec<RecordBatch>,
+        report: &Arc<RunReport>,
+    ) -> Result<BatchStream>;
 
     /// Reads the rows of a view's table, columns called as in the view and of the types they have there:
     /// keys, times, features.
@@ -100,9 +108,19 @@ pub trait OfflineEngine: fmt::Debug + Send + Sync + 'static {
     /// - a_scan_takes_the_rows_of_its_interval
     async fn scan(&self, plan: &ScanPlan) -> Result<BatchStream>;
 
-    /// Describes how a plan would be run.
-    async fn explain(&self, plan: &HistoricalPlan) -> Result<String>;
+    /// Describes how a plan would be run for these questions.
+    async fn explain(&self, plan: &HistoricalPlan, questions: &[RecordBatch]) -> Result<String>;
 
     /// Returns a line that changes when a table's files do: for each its path, size and time of change.
     async fn fingerprint(&self, table: &TableRef) -> Result<String>;
+
+    /// Runs an SQL query over tables, each known by the name that it comes with, its columns called as
+    /// in the views.
+    ///
+    /// # Errors
+    /// `Invalid` for what is no query of these tables, `Unsupported` if the engine speaks no SQL.
+    async fn query(&self, sql: &str, tables: &[(String, TableRef)]) -> Result<BatchStream>;
+
+    /// Keeps a frame in memory as the table of the memory source of this name.
+    fn keep_frame(&self, source: &str, schema: SchemaRef, rows: Vec<RecordBatch>);
 }

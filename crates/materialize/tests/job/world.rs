@@ -9,7 +9,7 @@ use futures::executor::block_on;
 use futures::{StreamExt, stream};
 use lodestore_core::Result;
 use lodestore_core::definition::TableRef;
-use lodestore_core::offline::{BatchStream, HistoricalPlan, MemoryEngine, OfflineEngine, ScanPlan};
+use lodestore_core::offline::{BatchStream, HistoricalPlan, MemoryEngine, OfflineEngine, RunReport, ScanPlan};
 use lodestore_core::online::{FeatureStatus, MemoryOnlineStore, OnlineStore, OnlineView, Watermark, WriteReport};
 use lodestore_core::rows::{TimeColumns, keys_of, normalize};
 use lodestore_core::time::{EventTime, ManualClock, Micros};
@@ -34,8 +34,13 @@ impl OfflineEngine for Batched {
         self.memory.schema(table).await
     }
 
-    async fn historical(&self, plan: &HistoricalPlan, questions: Vec<RecordBatch>) -> Result<BatchStream> {
-        self.memory.historical(plan, questions).await
+    async fn historical(
+        &self,
+        plan: &HistoricalPlan,
+        questions: Vec<RecordBatch>,
+        report: &Arc<RunReport>,
+    ) -> Result<BatchStream> {
+        self.memory.historical(plan, questions, report).await
     }
 
     async fn scan(&self, plan: &ScanPlan) -> Result<BatchStream> {
@@ -49,12 +54,20 @@ impl OfflineEngine for Batched {
         Ok(BatchStream { schema, batches: stream::iter(cut).boxed() })
     }
 
-    async fn explain(&self, plan: &HistoricalPlan) -> Result<String> {
-        self.memory.explain(plan).await
+    async fn explain(&self, plan: &HistoricalPlan, questions: &[RecordBatch]) -> Result<String> {
+        self.memory.explain(plan, questions).await
     }
 
     async fn fingerprint(&self, table: &TableRef) -> Result<String> {
         self.memory.fingerprint(table).await
+    }
+
+    async fn query(&self, sql: &str, tables: &[(String, TableRef)]) -> Result<BatchStream> {
+        self.memory.query(sql, tables).await
+    }
+
+    fn keep_frame(&self, source: &str, schema: SchemaRef, rows: Vec<RecordBatch>) {
+        self.memory.keep_frame(source, schema, rows);
     }
 }
 

@@ -1,9 +1,11 @@
 //! The physical operator of the point-in-time join.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
@@ -16,56 +18,58 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, collect};
 use futures::{StreamExt, TryStreamExt, stream};
 use lodestore_core::Result;
-use lodestore_core::offline::HistoricalPlan;
+use lodestore_core::offline::{HistoricalPlan, RunReport};
 
-use super::index::QuestionIndex;
-use super::pass::{ViewScan, Visibility, answer};
-use super::winners::Answers;
+use super::features::{Features, StoredFeatures};
+use super::index::Asked;
+use super::pass::Visibility;
+use super::strategy::Limits;
+use super::view::{ViewPlan, ViewRun};
+use crate::memory::resident_bytes;
+use crate::questions::Questions;
 
 /// How many questions an output batch answers at the most.
 const ANSWERS_IN_A_BATCH: usize = 8192;
 
-/// One view of the join.
-#[derive(Debug, Clone)]
-pub(crate) struct ViewInput {
-    /// The questions by the view's keys; views with the same key columns share one.
-    pub(crate) index: Arc<QuestionIndex>,
-    /// Reads the features that are asked for.
-    pub(crate) scan: ViewScan,
-    /// Reads all features, where that is more: for ties that the features asked for don't decide.
-    pub(crate) all_features: Option<ViewScan>,
-    /// When the view's rows are visible.
-    pub(crate) visibility: Visibility,
-}
-
 /// Adds to each question the features of the views, as they were known at its time.
 ///
-/// Its children are the questions and, for each view, a scan. Output: one partition with one row a
-/// question, in the order asked, the questions' columns untouched and the features after them.
+/// Its child are the questions; the views' tables are read by the operator itself, as each strategy
+/// needs it. Output: one partition with one row a question, in the order asked, the questions' columns
+/// untouched and the features after them.
 #[derive(Debug)]
 pub struct PointInTimeJoinExec {
     plan: Arc<HistoricalPlan>,
     questions: Arc<dyn ExecutionPlan>,
-    views: Vec<ViewInput>,
+    views: Arc<[ViewPlan]>,
+    limits: Limits,
+    threads: usize,
+    report: Arc<RunReport>,
     properties: Arc<PlanProperties>,
 }
 
 impl PointInTimeJoinExec {
-    pub(crate) fn new(plan: Arc<HistoricalPlan>, questions: Arc<dyn ExecutionPlan>, views: Vec<ViewInput>) -> Self {
+    pub(crate) fn new(
+        plan: Arc<HistoricalPlan>,
+        questions: Arc<dyn ExecutionPlan>,
+        views: Arc<[ViewPlan]>,
+        limits: Limits,
+        threads: usize,
+        report: Arc<RunReport>,
+    ) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(plan.schema()),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        Self { plan, questions, views, properties: Arc::new(properties) }
+        Self { plan, questions, views, limits, threads, report, properties: Arc::new(properties) }
     }
 }
 
 impl DisplayAs for PointInTimeJoinExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let views = self.plan.request.views.iter().map(|view| view.version.reference().to_string());
-        write!(f, "PointInTimeJoinExec: one pass a view, views=[{}]", views.collect::<Vec<_>>().join(", "))
+        let views = self.views.iter().map(|view| format!("{}: {} ({})", view.version.reference(), view.strategy, view.reason));
+        write!(f, "PointInTimeJoinExec: views=[{}]", views.collect::<Vec<_>>().join("; "))
     }
 }
 
@@ -79,11 +83,11 @@ impl ExecutionPlan for PointInTimeJoinExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        std::iter::once(&self.questions).chain(self.views.iter().map(|view| &view.scan.plan)).collect()
+        vec![&self.questions]
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        std::iter::once(true).chain(self.views.iter().map(|_| false)).collect()
+        vec![true]
     }
 
     fn apply_expressions(
@@ -98,14 +102,10 @@ impl ExecutionPlan for PointInTimeJoinExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let mut children = children.into_iter();
-        let (Some(questions), true) = (children.next(), children.len() == self.views.len()) else {
-            return Err(DataFusionError::Internal("PointInTimeJoinExec: wrong number of children".into()));
-        };
-        let with_scan =
-            |(view, plan): (&ViewInput, _)| ViewInput { scan: ViewScan { plan, ..view.scan.clone() }, ..view.clone() };
-        let views = self.views.iter().zip(children).map(with_scan).collect();
-        Ok(Arc::new(Self::new(Arc::clone(&self.plan), questions, views)))
+        let [questions] = <[_; 1]>::try_from(children)
+            .map_err(|_| DataFusionError::Internal("PointInTimeJoinExec has one child".into()))?;
+        let (plan, views, report) = (Arc::clone(&self.plan), Arc::clone(&self.views), Arc::clone(&self.report));
+        Ok(Arc::new(Self::new(plan, questions, views, self.limits.clone(), self.threads, report)))
     }
 
     fn with_new_children(
@@ -119,90 +119,142 @@ impl ExecutionPlan for PointInTimeJoinExec {
         if partition != 0 {
             return Err(DataFusionError::Internal("PointInTimeJoinExec has one partition".into()));
         }
-        let schema = self.plan.schema();
-        let (plan, questions, views) = (Arc::clone(&self.plan), Arc::clone(&self.questions), self.views.clone());
+        let (plan, questions, views) = (Arc::clone(&self.plan), Arc::clone(&self.questions), Arc::clone(&self.views));
+        let (limits, threads, report) = (self.limits.clone(), self.threads, Arc::clone(&self.report));
+        let external = |error| DataFusionError::External(Box::new(error));
         let batches = async move {
-            let questions = collect(questions, Arc::clone(&context)).await?;
-            let external = |error| DataFusionError::External(Box::new(error));
-            let mut answers = Vec::with_capacity(views.len());
-            for view in &views {
-                answers.push(answer_view(view, &context).await.map_err(external)?);
-            }
-            let output = Output::new(&plan, answers).map_err(external)?;
-            let chunks = chunks(questions).map(move |(first, chunk)| output.batch(first, &chunk).map_err(external));
-            Ok::<_, DataFusionError>(stream::iter(chunks))
+            let questions = collect(questions, context).await?;
+            let stored = answer(&plan, &questions, &views, &limits, threads, &report).await.map_err(external)?;
+            let output = Output::new(&plan, &views, stored, report).map_err(external)?;
+            let window = limits.window(output.count(&questions));
+            Ok::<_, DataFusionError>(output.batches(questions, window).map(move |batch| batch.map_err(external)))
         };
         let batches = stream::once(batches).try_flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches.boxed())))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.plan.schema(), batches.boxed())))
     }
 }
 
-/// Which rows answer a view's questions, and the features that were kept of them.
-struct ViewAnswers {
-    answers: Answers,
-    features: Vec<usize>,
-}
-
-async fn answer_view(view: &ViewInput, context: &Arc<TaskContext>) -> Result<ViewAnswers> {
-    let of = |scan: &ViewScan, answers| ViewAnswers { answers, features: scan.reader.features().to_vec() };
-    let answers = answer(&view.index, &view.scan, view.visibility, context).await?;
-    match &view.all_features {
-        Some(scan) if answers.undecided => Ok(of(scan, answer(&view.index, scan, view.visibility, context).await?)),
-        _ => Ok(of(&view.scan, answers)),
+/// Answers the questions view by view.
+async fn answer(
+    plan: &HistoricalPlan,
+    batches: &[RecordBatch],
+    views: &[ViewPlan],
+    limits: &Limits,
+    threads: usize,
+    report: &Arc<RunReport>,
+) -> Result<Vec<StoredFeatures>> {
+    let asked = Questions::new(plan, batches)?;
+    let mut shared: Vec<Option<Arc<Asked>>> = asked.shared()?;
+    let mut stored = Vec::with_capacity(views.len());
+    for (place, view) in views.iter().enumerate() {
+        let visibility = Visibility::of(&view.version, plan.options.as_known);
+        let run = ViewRun::new(place, visibility, threads, report);
+        // Taken out, so that the last view that shares an index drops it.
+        if let Some(asked) = shared[place].take() {
+            stored.push(view.answer(&run, &asked, limits).await?);
+        }
+        report.memory_held(resident_bytes().unwrap_or(0));
     }
-}
-
-/// Cuts the questions into chunks, each with the place of its first question.
-fn chunks(questions: Vec<RecordBatch>) -> impl Iterator<Item = (usize, RecordBatch)> {
-    let mut first = 0;
-    questions.into_iter().flat_map(move |batch| {
-        let start = first;
-        first += batch.num_rows();
-        (0..batch.num_rows())
-            .step_by(ANSWERS_IN_A_BATCH)
-            .map(move |offset| (start + offset, batch.slice(offset, ANSWERS_IN_A_BATCH.min(batch.num_rows() - offset))))
-    })
+    Ok(stored)
 }
 
 /// Everything that the output is put together from.
 struct Output {
     schema: SchemaRef,
     columns: Vec<OutputColumn>,
-    views: Vec<ViewAnswers>,
+    views: Vec<StoredFeatures>,
+    report: Arc<RunReport>,
 }
 
 /// A feature column of the output.
 struct OutputColumn {
     view: usize,
-    /// Its place among the features that were kept of the view's rows.
-    kept: usize,
-    /// What stands where no row answers, of length one: null, or the default if that was asked for.
-    missing: ArrayRef,
+    /// Its place among the features that were fetched of the view's rows.
+    fetched: usize,
+    /// What stands where no row answers, of length one, if that is not null.
+    missing: Option<ArrayRef>,
 }
 
 impl Output {
-    fn new(plan: &HistoricalPlan, views: Vec<ViewAnswers>) -> Result<Self> {
+    fn new(
+        plan: &HistoricalPlan,
+        views: &[ViewPlan],
+        stored: Vec<StoredFeatures>,
+        report: Arc<RunReport>,
+    ) -> Result<Self> {
         let columns = plan.request.columns.iter().map(|column| {
             let feature = &plan.request.views[column.view].version.features[column.feature];
             let missing = match &feature.default {
-                Some(default) if plan.options.use_defaults => feature.feature_type.array_from_json(default)?,
-                _ => new_null_array(&feature.feature_type.to_arrow(), 1),
+                Some(default) if plan.options.use_defaults => Some(feature.feature_type.array_from_json(default)?),
+                _ => None,
             };
-            let kept = views[column.view].features.partition_point(|&other| other < column.feature);
-            Ok(OutputColumn { view: column.view, kept, missing })
+            let fetched = views[column.view].features.partition_point(|&other| other < column.feature);
+            Ok(OutputColumn { view: column.view, fetched, missing })
         });
-        Ok(Self { schema: plan.schema(), columns: columns.collect::<Result<_>>()?, views })
+        Ok(Self { schema: plan.schema(), columns: columns.collect::<Result<_>>()?, views: stored, report })
+    }
+
+    fn count(&self, questions: &[RecordBatch]) -> usize {
+        questions.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// Returns the answers, window by window: of the features, those of one window are in memory.
+    fn batches(
+        self,
+        questions: Vec<RecordBatch>,
+        window: usize,
+    ) -> impl stream::Stream<Item = Result<RecordBatch>> + Send {
+        let count = self.count(&questions);
+        let mut loaded: Option<(Range<usize>, Vec<Features>)> = None;
+        let chunks = chunks(questions, window).map(move |(first, chunk)| {
+            let start = first / window * window;
+            let within = start..(start + window).min(count);
+            let features = match loaded.take() {
+                Some((known, features)) if known == within => features,
+                _ => self.views.iter().map(|view| view.window(&within)).collect::<Result<Vec<_>>>()?,
+            };
+            let batch = self.batch(first, &chunk, &features);
+            loaded = Some((within, features));
+            self.report.answered(chunk.num_rows() as u64);
+            batch
+        });
+        stream::iter(chunks)
     }
 
     /// Returns the answers to a chunk of questions, the first of which is question `first`.
-    fn batch(&self, first: usize, questions: &RecordBatch) -> Result<RecordBatch> {
+    fn batch(&self, first: usize, questions: &RecordBatch, features: &[Features]) -> Result<RecordBatch> {
+        let asked = first..first + questions.num_rows();
         let mut columns = questions.columns().to_vec();
         for column in &self.columns {
-            let answers = &self.views[column.view].answers;
-            let addresses = &answers.addresses[first..first + questions.num_rows()];
-            columns.push(answers.kept.take(column.kept, addresses, &column.missing)?);
+            let features = &features[column.view];
+            let values = features.values(column.fetched, &asked)?;
+            columns.push(match &column.missing {
+                Some(missing) => {
+                    let answered = BooleanArray::from_iter(features.answered(&asked).map(Some));
+                    zip(&answered, &values, &arrow::array::Scalar::new(Arc::clone(missing)))?
+                }
+                None => values,
+            });
         }
         let options = RecordBatchOptions::new().with_row_count(Some(questions.num_rows()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
+}
+
+/// Cuts the questions into chunks, each with the place of its first question and within one window.
+fn chunks(questions: Vec<RecordBatch>, window: usize) -> impl Iterator<Item = (usize, RecordBatch)> {
+    let mut first = 0;
+    questions.into_iter().flat_map(move |batch| {
+        let start = first;
+        first += batch.num_rows();
+        let mut offset = 0;
+        std::iter::from_fn(move || {
+            let place = start + offset;
+            let to_window_end = window - place % window;
+            let length = ANSWERS_IN_A_BATCH.min(batch.num_rows() - offset).min(to_window_end);
+            let chunk = (length > 0).then(|| (place, batch.slice(offset, length)));
+            offset += length;
+            chunk
+        })
+    })
 }

@@ -1,26 +1,26 @@
 //! The questions of a retrieval, by key and time: what the rows of a view are looked up in.
 
-use std::hash::BuildHasher;
 use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::{Array, Int64Array};
-use hashbrown::{DefaultHashBuilder, HashTable};
-use lodestore_core::entity_key::EntityKeys;
+use lodestore_core::entity_key::KeyColumn;
 use lodestore_core::time::EventTime;
+
+use super::keys::{Keys, NO_KEY, key_hashes};
+use crate::source::KeyValues;
 
 /// The time of every question to a timeless view that has no time of its own.
 const ANY_TIME: i64 = i64::MAX - 1;
+
+/// How many bytes the index takes for a question, about; half as much again while it is made.
+pub(crate) const BYTES_A_QUESTION: usize = 40;
 
 /// Questions grouped by key and, within a key, sorted by time. A question's *place* is where it
 /// stands in that order; the places of a key are one run.
 #[derive(Debug)]
 pub(crate) struct QuestionIndex {
-    keys: EntityKeys,
-    hasher: DefaultHashBuilder,
-    /// Key numbers, found by the hash of their bytes.
-    numbers: HashTable<u32>,
-    /// For each key number, a question that has it.
-    examples: Vec<u32>,
+    keys: Keys,
     /// For each key number, its first place; one more item at the end.
     starts: Vec<u32>,
     /// For each place, the question's time.
@@ -29,65 +29,86 @@ pub(crate) struct QuestionIndex {
     questions: Vec<u32>,
 }
 
-impl QuestionIndex {
-    /// Indexes questions by their keys and times. A question with a null key or, where `times` are
-    /// given, a null time has no place: nothing answers it (rule P6).
-    pub(crate) fn new(keys: EntityKeys, times: Option<&Int64Array>) -> Self {
-        let hasher = DefaultHashBuilder::default();
-        let mut numbers: HashTable<u32> = HashTable::new();
-        let mut examples: Vec<u32> = Vec::new();
-        let mut placed: Vec<(u32, i64, u32)> = Vec::with_capacity(keys.len());
-        for question in 0..keys.len() {
-            let time = match times {
-                Some(times) if times.is_null(question) => continue,
-                Some(times) => times.value(question),
-                None => ANY_TIME,
-            };
-            let Some(key) = keys.get(question) else { continue };
-            let hash = hasher.hash_one(key);
-            let bytes = |number: u32| keys.get(examples[number as usize] as usize);
-            let number = match numbers.find(hash, |&number| bytes(number) == Some(key)) {
-                Some(&number) => number,
-                None => {
-                    let number = examples.len() as u32;
-                    numbers.insert_unique(hash, number, |&other| hasher.hash_one(bytes(other).unwrap_or_default()));
-                    examples.push(question as u32);
-                    number
-                }
-            };
-            placed.push((number, time, question as u32));
-        }
-        placed.sort_unstable();
-        let mut starts = vec![0; examples.len() + 1];
-        for (number, _, _) in &placed {
-            starts[*number as usize + 1] += 1;
-        }
-        for number in 0..examples.len() {
-            starts[number + 1] += starts[number];
-        }
-        let times = placed.iter().map(|(_, time, _)| *time).collect();
-        let questions = placed.iter().map(|(_, _, question)| *question).collect();
-        Self { keys, hasher, numbers, examples, starts, times, questions }
+/// What questions are asked about: their keys and, unless that does not matter, their times. Views with
+/// the same key columns share one.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// The key columns, in the order of the join keys.
+    pub(crate) keys: Vec<KeyColumn>,
+    /// The times; without them every row of a key is visible.
+    pub(crate) times: Option<Int64Array>,
+    /// How many questions there are.
+    pub(crate) count: usize,
+    /// The index of all questions, once some view needed it.
+    whole: OnceLock<Arc<QuestionIndex>>,
+}
+
+impl Asked {
+    /// Returns questions by their key columns and times.
+    pub(crate) fn new(keys: Vec<KeyColumn>, times: Option<Int64Array>, count: usize) -> Self {
+        Self { keys, times, count, whole: OnceLock::new() }
     }
 
-    /// Returns the places of a key's questions.
-    pub(crate) fn places_of(&self, key: &[u8]) -> Option<Range<usize>> {
-        let same = |number: &u32| self.keys.get(self.examples[*number as usize] as usize) == Some(key);
-        let number = *self.numbers.find(self.hasher.hash_one(key), same)? as usize;
-        Some(self.starts[number] as usize..self.starts[number + 1] as usize)
+    /// Indexes the questions, in so many parts that are disjoint by key, one after the other.
+    pub(crate) fn indexes(&self, parts: usize) -> impl Iterator<Item = Arc<QuestionIndex>> + '_ {
+        let hashes = if parts > 1 { key_hashes(&self.keys, self.count) } else { Vec::new() };
+        (0..parts.max(1)).map(move |part| {
+            if parts <= 1 {
+                return Arc::clone(self.whole.get_or_init(|| Arc::new(QuestionIndex::new(self, |_| true))));
+            }
+            Arc::new(QuestionIndex::new(self, |question| hashes[question] as usize % parts == part))
+        })
+    }
+}
+
+impl QuestionIndex {
+    /// Indexes the questions for which `is_in`. A question with a null key or, where there are times, a
+    /// null time has no place: nothing answers it (rule P6).
+    fn new(asked: &Asked, is_in: impl Fn(usize) -> bool) -> Self {
+        let has_time = |question| asked.times.as_ref().is_none_or(|times| times.is_valid(question));
+        let (keys, numbers) = Keys::number(&asked.keys, asked.count, |q| has_time(q) && is_in(q));
+        let mut starts = vec![0_u32; keys.len() + 1];
+        for number in numbers.iter().filter(|number| **number != NO_KEY) {
+            starts[*number as usize + 1] += 1;
+        }
+        for number in 0..keys.len() {
+            starts[number + 1] += starts[number];
+        }
+        let mut next = starts.clone();
+        let mut placed = vec![(0_i64, 0_u32); starts.last().map_or(0, |count| *count as usize)];
+        for (question, number) in numbers.into_iter().enumerate().filter(|(_, number)| *number != NO_KEY) {
+            let time = asked.times.as_ref().map_or(ANY_TIME, |times| times.value(question));
+            let place = &mut next[number as usize];
+            placed[*place as usize] = (time, question as u32);
+            *place += 1;
+        }
+        for key in starts.windows(2) {
+            placed[key[0] as usize..key[1] as usize].sort_unstable();
+        }
+        let times = placed.iter().map(|(time, _)| *time).collect();
+        let questions = placed.iter().map(|(_, question)| *question).collect();
+        Self { keys, starts, times, questions }
+    }
+
+    /// Returns the keys.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Returns the places of a key's questions, by the key's number.
+    pub(crate) fn places_of(&self, number: u32) -> Range<usize> {
+        self.starts[number as usize] as usize..self.starts[number as usize + 1] as usize
     }
 
     /// Returns the places of each key, key by key.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+    pub(crate) fn runs(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         self.starts.windows(2).map(|pair| pair[0] as usize..pair[1] as usize)
     }
 
-    /// Returns, of a key's places, those with a time in `[from, to)`.
-    pub(crate) fn between(&self, places: Range<usize>, from: EventTime, to: EventTime) -> Range<usize> {
-        let times = &self.times[places.clone()];
-        let first = times.partition_point(|&time| time < from.as_micros());
-        let end = if to == EventTime::MAX { times.len() } else { times.partition_point(|&t| t < to.as_micros()) };
-        places.start + first..places.start + end.max(first)
+    /// Returns, of a key's places, the first with a time at `from` or later; the end if there is none.
+    #[inline]
+    pub(crate) fn first_from(&self, places: &Range<usize>, from: EventTime) -> usize {
+        places.start + self.times[places.clone()].partition_point(|&time| time < from.as_micros())
     }
 
     /// Returns the question at a place.
@@ -105,23 +126,9 @@ impl QuestionIndex {
         self.times.len()
     }
 
-    /// Returns how many questions were asked, placed or not.
-    pub(crate) fn questions(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// Returns the least and the greatest key, where keys are one integer, unless there is none.
-    pub(crate) fn integer_key_range(&self) -> Option<(i64, i64)> {
-        let integer = |question: &u32| {
-            let bytes: [u8; 8] = self.keys.get(*question as usize)?.try_into().ok()?;
-            Some(i64::from_be_bytes(bytes) ^ i64::MIN)
-        };
-        let mut integers = self.examples.iter().map(integer);
-        let first = integers.next()??;
-        integers.try_fold((first, first), |(least, greatest), key| {
-            let key = key?;
-            Some((least.min(key), greatest.max(key)))
-        })
+    /// Returns which values there are in each key column.
+    pub(crate) fn key_values(&self) -> impl Iterator<Item = Option<KeyValues>> + '_ {
+        self.keys.values()
     }
 
     /// Returns the earliest and the latest time, unless there is no place.
@@ -134,28 +141,57 @@ impl QuestionIndex {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use arrow::array::ArrayRef;
+    use arrow::array::{ArrayRef, StringArray};
     use lodestore_core::types::KeyType;
 
     use super::*;
 
+    fn integers(values: &[Option<i64>]) -> lodestore_core::Result<KeyColumn> {
+        KeyColumn::new("k", &(Arc::new(Int64Array::from(values.to_vec())) as ArrayRef), KeyType::Int64)
+    }
+
     #[test]
     fn questions_stand_by_key_and_time() -> lodestore_core::Result<()> {
-        let keys: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), Some(3), Some(7), None, Some(7), Some(3)]));
-        let keys = EntityKeys::encode(6, &[("k", &keys, KeyType::Int64)])?;
-        let times = Int64Array::from(vec![Some(30), Some(5), Some(10), Some(1), Some(20), None]);
-        let index = QuestionIndex::new(keys.clone(), Some(&times));
-        assert_eq!((index.places(), index.questions()), (4, 6));
-        let places = index.places_of(keys.get(0).unwrap_or_default()).unwrap_or_default();
-        assert_eq!(places.clone().map(|place| index.question(place)).collect::<Vec<_>>(), [2, 4, 0]);
-        let at = EventTime::from_micros;
-        assert_eq!(index.between(places.clone(), at(10), EventTime::MAX).len(), 3);
-        assert_eq!(index.between(places.clone(), at(11), at(30)).len(), 1);
-        assert_eq!(index.between(places, at(31), EventTime::MAX).len(), 0);
-        assert_eq!(index.places_of(b"none"), None);
-        assert_eq!(index.time_range(), Some((at(5), at(30))));
+        // Keys close together, then far apart: both forms of the table.
+        for far in [1, i64::MAX / 8] {
+            let keys = [Some(7 * far), Some(3), Some(7 * far), None, Some(7 * far), Some(3)];
+            let times = Int64Array::from(vec![Some(30), Some(5), Some(10), Some(1), Some(20), None]);
+            let asked = Asked::new(vec![integers(&keys)?], Some(times), 6);
+            let index = QuestionIndex::new(&asked, |_| true);
+            assert_eq!((index.places(), index.keys().len()), (4, 2));
+            let mut numbers = Vec::new();
+            index.keys().find(&[integers(&[Some(7 * far), Some(1), None, Some(i64::MIN), Some(3)])?], 5, &mut numbers);
+            assert_eq!(numbers, [0, NO_KEY, NO_KEY, NO_KEY, 1]);
+            let places = index.places_of(0);
+            assert_eq!(places.clone().map(|place| index.question(place)).collect::<Vec<_>>(), [2, 4, 0]);
+            let at = EventTime::from_micros;
+            assert_eq!([10, 11, 31].map(|from| index.first_from(&places, at(from))), [0, 1, 3]);
+            assert_eq!(index.time_range(), Some((at(5), at(30))));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn parts_are_disjoint_and_composite_keys_are_found_whole() -> lodestore_core::Result<()> {
+        let text: ArrayRef = Arc::new(StringArray::from_iter((0..100).map(|i| (i % 9 != 0).then(|| format!("{}", i % 7)))));
+        let text = KeyColumn::new("s", &text, KeyType::String)?;
+        let number = integers(&(0..100).map(|i| (i % 11 != 0).then_some(i % 5)).collect::<Vec<_>>())?;
+        let asked = Asked::new(vec![number.clone(), text.clone()], None, 100);
+        for parts in [1, 3] {
+            let mut seen = vec![0; 100];
+            for index in asked.indexes(parts) {
+                let mut numbers = Vec::new();
+                index.keys().find(&asked.keys, 100, &mut numbers);
+                for (row, number) in numbers.into_iter().enumerate().filter(|(_, number)| *number != NO_KEY) {
+                    let same = index.places_of(number).map(|place| index.question(place));
+                    assert!(same.clone().any(|question| question == row));
+                    assert!(same.clone().all(|q| q % 5 == row % 5 && q % 7 == row % 7));
+                    seen[row] += 1;
+                }
+            }
+            let expected: Vec<i32> = (0..100).map(|i| i32::from(i % 9 != 0 && i % 11 != 0)).collect();
+            assert_eq!(seen, expected);
+        }
         Ok(())
     }
 }

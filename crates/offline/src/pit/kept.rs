@@ -7,11 +7,7 @@ use arrow::compute::interleave;
 use lodestore_core::Result;
 use lodestore_core::types::compare_values;
 
-/// Where a kept row is: batch in the upper half, row in the lower.
-pub(crate) type Address = u64;
-
-/// Stands for no row.
-pub(crate) const NO_ROW: Address = u64::MAX;
+use super::winners::Address;
 
 /// Below this many rows nothing is gained by compacting.
 const FEW_ROWS: usize = 64 * 1024;
@@ -23,7 +19,7 @@ pub(crate) struct KeptRows {
     rows: usize,
 }
 
-/// Returns the address of a row of a batch.
+/// Returns the address of a row of a batch: the batch in the upper half, the row in the lower.
 pub(crate) fn address(batch: usize, row: usize) -> Address {
     (batch as u64) << 32 | row as u64
 }
@@ -59,22 +55,35 @@ impl KeptRows {
         self.rows > FEW_ROWS + 2 * wanted
     }
 
-    /// Keeps just the rows at `addresses`, and updates these.
-    pub(crate) fn compact<'a>(&mut self, addresses: impl Iterator<Item = &'a mut Address>) -> Result<()> {
-        let mut addresses: Vec<&mut Address> = addresses.filter(|address| **address != NO_ROW).collect();
-        let mut wanted: Vec<Address> = addresses.iter().map(|address| **address).collect();
+    /// Keeps just the rows at `addresses`, and updates these; they stay in order. Addresses that are
+    /// `none` are left alone, and so is the bit `flag` of the others.
+    pub(crate) fn compact<'a>(
+        &mut self,
+        addresses: impl Iterator<Item = &'a mut Address>,
+        none: Address,
+        flag: Address,
+    ) -> Result<()> {
+        let mut addresses: Vec<&mut Address> = addresses.filter(|address| **address != none).collect();
+        let mut wanted: Vec<Address> = addresses.iter().map(|address| **address & !flag).collect();
         wanted.sort_unstable();
         wanted.dedup();
         let picks: Vec<_> = wanted.iter().map(|&address| parts(address)).collect();
         let width = self.batches.first().map_or(0, Vec::len);
-        let columns = (0..width).map(|column| self.pick(column, &picks, None)).collect::<Result<Vec<_>>>()?;
+        let columns = (0..width).map(|column| self.pick(column, &picks)).collect::<Result<Vec<_>>>()?;
         for place in &mut addresses {
-            let row = wanted.partition_point(|address| *address < **place);
-            **place = address(0, row);
+            let row = wanted.partition_point(|address| *address < (**place & !flag));
+            **place = address(0, row) | (**place & flag);
         }
         self.batches = vec![columns];
         self.rows = wanted.len();
         Ok(())
+    }
+
+    /// Keeps just some columns, by their places, in that order.
+    pub(crate) fn project(&mut self, columns: &[usize]) {
+        for batch in &mut self.batches {
+            *batch = columns.iter().map(|&column| ArrayRef::clone(&batch[column])).collect();
+        }
     }
 
     /// Takes over another's batches; returns how many batches its addresses move by.
@@ -85,15 +94,13 @@ impl KeptRows {
         moved_by
     }
 
-    /// Returns the values of one column at `addresses`, `missing` (an array of length one) for no row.
-    pub(crate) fn take(&self, column: usize, addresses: &[Address], missing: &ArrayRef) -> Result<ArrayRef> {
-        let none = (self.batches.len(), 0);
-        let picks: Vec<_> = addresses.iter().map(|&a| if a == NO_ROW { none } else { parts(a) }).collect();
-        self.pick(column, &picks, Some(missing))
+    /// Returns the columns; there is one batch, or none if no row was kept.
+    pub(crate) fn into_columns(mut self) -> Vec<ArrayRef> {
+        self.batches.pop().unwrap_or_default()
     }
 
-    fn pick(&self, column: usize, picks: &[(usize, usize)], last: Option<&ArrayRef>) -> Result<ArrayRef> {
-        let arrays = self.batches.iter().map(|batch| batch[column].as_ref()).chain(last.map(AsRef::as_ref));
+    fn pick(&self, column: usize, picks: &[(usize, usize)]) -> Result<ArrayRef> {
+        let arrays = self.batches.iter().map(|batch| batch[column].as_ref());
         Ok(interleave(&arrays.collect::<Vec<&dyn Array>>(), picks)?)
     }
 }

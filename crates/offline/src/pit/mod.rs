@@ -9,21 +9,31 @@
 //!             place 2: a  (carried along)
 //! ```
 //!
-//! Required of the inputs: nothing. Rows may come in any order, in any number of partitions; each
-//! partition keeps winners of its own, which are merged. Memory is that of the questions, their
-//! winners' features and, for a while, as much again of rows that were winners. One index of the
-//! questions serves all views with the same key columns. When only some of a view's features are
-//! asked for and two rows of the same times differ, the features that were not read decide (rule
-//! P3): the view is read once more with all of them.
+//! Required of the rows: nothing. They may come in any order, from any number of threads; each thread
+//! keeps winners of its own, which are merged. Where rows have addresses (tables of Parquet files) the
+//! pass reads keys and times alone, and the features of the winners are fetched when these are known;
+//! elsewhere the features of those that win so far are kept. A table that is small beside the
+//! questions is held in memory instead. `strategy` chooses, `view` does.
+//!
+//! Memory is that of the questions and of what answers them. Over a limit, the questions are split by
+//! key and the pass is made for each part; and the fetched features go to temporary files, one for
+//! each window of questions, from which the answer is put together in order.
 
+mod build;
 mod exec;
+mod features;
+mod fetch;
 mod index;
+mod keys;
 mod kept;
 mod pass;
+mod strategy;
+mod view;
 mod winners;
 
 pub use exec::PointInTimeJoinExec;
-pub(crate) use exec::ViewInput;
-pub(crate) use index::QuestionIndex;
-pub(crate) use pass::{ViewScan, Visibility};
-pub(crate) use winners::TieColumns;
+pub use strategy::{ForcedStrategy, Tuning};
+pub(crate) use pass::Visibility;
+pub(crate) use index::Asked;
+pub(crate) use strategy::{Known, Limits, choose, width};
+pub(crate) use view::{ViewPlan, interval};

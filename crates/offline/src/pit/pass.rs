@@ -1,38 +1,31 @@
 //! One pass over the rows of a view: each row is offered to the questions it may answer.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use datafusion::common::runtime::SpawnedTask;
-use datafusion::execution::TaskContext;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
-use futures::{StreamExt, future};
+use futures::StreamExt;
 use lodestore_core::definition::ViewVersion;
+use lodestore_core::entity_key::KeyColumn;
+use lodestore_core::rows::RowStamp;
 use lodestore_core::time::{EventTime, Micros};
-use lodestore_core::{Error, Result};
+use lodestore_core::{Error, ErrorKind, Result};
+use tokio::task::JoinSet;
 
 use super::index::QuestionIndex;
-use super::winners::{Answers, Spread, TieColumns, Winners};
-use crate::error::from_datafusion;
-use crate::rows::{RowReader, Rows};
-
-/// A scan of a view's rows, and how they are read.
-#[derive(Debug, Clone)]
-pub(crate) struct ViewScan {
-    /// Brings the reader's columns, in any order of rows, in any number of partitions.
-    pub(crate) plan: Arc<dyn ExecutionPlan>,
-    /// Turns batches into rows.
-    pub(crate) reader: RowReader,
-    /// Whether the reader reads all of the view's features.
-    pub(crate) tie_columns: TieColumns,
-}
+use super::keys::NO_KEY;
+use super::view::ViewRun;
+use super::winners::{Spread, TieColumns, Winners};
+use crate::rows::{RowReader, Stamps};
+use crate::source::{Chunk, RowNumbers, Scan, TableScan};
 
 /// When a view's rows are visible.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Visibility {
-    delay: Micros,
-    ttl: Option<Micros>,
-    spread: Spread,
-    as_known: bool,
+    pub(crate) delay: Micros,
+    pub(crate) ttl: Option<Micros>,
+    pub(crate) spread: Spread,
+    pub(crate) as_known: bool,
 }
 
 impl Visibility {
@@ -42,48 +35,149 @@ impl Visibility {
         let spread = if ends { Spread::OverRuns } else { Spread::ToTheEnd };
         Self { delay: view.availability_delay(), ttl: view.ttl(), spread, as_known }
     }
+
+    /// Returns whether rows stay candidates once they are.
+    pub(crate) fn is_to_the_end(&self) -> bool {
+        self.spread == Spread::ToTheEnd
+    }
+
+    /// Returns the moment from which a row is visible.
+    pub(crate) fn from(&self, stamp: RowStamp) -> EventTime {
+        let known = if self.as_known { stamp.created } else { EventTime::MIN };
+        stamp.event.plus(self.delay).max(known)
+    }
 }
 
-/// Answers the questions of an index from the rows of a view: a task for each partition, merged.
-pub(crate) async fn answer(
+/// A row that may answer some questions.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    /// Its place in its batch.
+    pub(crate) row: usize,
+    /// Its times.
+    pub(crate) stamp: RowStamp,
+    /// The places of its key.
+    pub(crate) places: Range<usize>,
+    /// Those among them whose questions it may answer; at least one.
+    pub(crate) run: Range<usize>,
+}
+
+/// Finds the candidates among the rows of a batch.
+fn candidates<'a>(
+    index: &'a QuestionIndex,
+    visibility: Visibility,
+    stamps: &'a Stamps,
+    numbers: &'a [u32],
+) -> impl Iterator<Item = Candidate> + 'a {
+    numbers.iter().enumerate().filter(|(_, number)| **number != NO_KEY).filter_map(move |(row, number)| {
+        let stamp = stamps.at(row)?;
+        let places = index.places_of(*number);
+        let first = index.first_from(&places, visibility.from(stamp));
+        // A row that is too old for the first question at or after it is too old for all.
+        let too_old = || visibility.ttl.is_some_and(|ttl| stamp.event < index.time(first).minus(ttl));
+        if first == places.end || too_old() {
+            return None;
+        }
+        let end = match stamp.valid_to {
+            EventTime::MAX => places.end,
+            valid_to => index.first_from(&places, valid_to),
+        };
+        (first < end).then_some(Candidate { row, stamp, places, run: first..end })
+    })
+}
+
+/// What a thread of a pass has.
+struct State {
+    winners: Winners,
+    numbers: Vec<u32>,
+}
+
+/// Passes over keys and times of a table of files; returns the winners by their addresses, or nothing
+/// if so many rows are tied that their values must be seen at once.
+pub(crate) async fn by_address(
+    run: &ViewRun,
     index: &Arc<QuestionIndex>,
-    scan: &ViewScan,
-    visibility: Visibility,
-    context: &Arc<TaskContext>,
-) -> Result<Answers> {
-    let partitions = scan.plan.output_partitioning().partition_count();
-    let tasks = (0..partitions).map(|partition| {
-        let (index, scan, context) = (Arc::clone(index), scan.clone(), Arc::clone(context));
-        SpawnedTask::spawn(async move { pass(&index, &scan, visibility, partition, context).await })
-    });
-    let mut winners = Winners::new(index.places(), visibility.spread, scan.tie_columns);
-    for done in future::join_all(tasks.map(SpawnedTask::join)).await {
-        winners.merge(done.map_err(|e| Error::internal(format!("a task of the join ended early: {e}")))??);
+    scan: &TableScan,
+    reader: &Arc<RowReader>,
+) -> Result<Option<Winners>> {
+    let too_many = Arc::new(AtomicBool::new(false));
+    let places = index.places();
+    let each = {
+        let (index, reader, too_many, run) = (Arc::clone(index), Arc::clone(reader), Arc::clone(&too_many), run.clone());
+        move |state: &mut State, _: usize, Chunk { batch, rows }: Chunk| {
+            let (keys, stamps) = reader.keys_and_stamps(&batch)?;
+            let matched = offer_addresses(&index, run.visibility, &keys, &stamps, &rows, state, batch.num_rows());
+            run.scanned(batch.num_rows(), matched)?;
+            if state.winners.has_too_many_ties() {
+                too_many.store(true, Ordering::Relaxed);
+                return Err(Error::new(ErrorKind::Exhausted, format!("too many rows of {} are tied", reader.source())));
+            }
+            Ok(())
+        }
+    };
+    let start = || Ok(State { winners: Winners::by_address(places), numbers: Vec::new() });
+    match scan.for_each(run.threads, start, each).await {
+        Ok(states) => Ok(merged(states.into_iter().map(|state| state.winners))),
+        Err(_) if too_many.load(Ordering::Relaxed) => Ok(None),
+        Err(error) => Err(error),
     }
-    Ok(winners.resolve(index, visibility.ttl))
 }
 
-async fn pass(
+fn offer_addresses(
     index: &QuestionIndex,
-    scan: &ViewScan,
     visibility: Visibility,
-    partition: usize,
-    context: Arc<TaskContext>,
-) -> Result<Winners> {
-    let in_scan = |error| from_datafusion(&scan.reader.source(), error);
-    let mut winners = Winners::new(index.places(), visibility.spread, scan.tie_columns);
-    let mut batches = scan.plan.execute(partition, context).map_err(in_scan)?;
-    while let Some(batch) = batches.next().await {
-        let batch = batch.map_err(in_scan)?;
-        let Rows { keys, stamps, features } = scan.reader.rows(&batch)?;
-        let candidates = stamps.iter().enumerate().filter_map(|(row, stamp)| {
-            let stamp = (*stamp)?;
-            let places = index.places_of(keys.get(row)?)?;
-            let known = if visibility.as_known { stamp.created } else { EventTime::MIN };
-            let run = index.between(places.clone(), stamp.event.plus(visibility.delay).max(known), stamp.valid_to);
-            Some((row, stamp, places, run))
-        });
-        winners.offer_batch(features, batch.num_rows(), candidates)?;
+    keys: &[KeyColumn],
+    stamps: &Stamps,
+    rows: &RowNumbers,
+    state: &mut State,
+    count: usize,
+) -> usize {
+    index.keys().find(keys, count, &mut state.numbers);
+    let mut matched = 0;
+    for candidate in candidates(index, visibility, stamps, &state.numbers) {
+        state.winners.offer_address(candidate.run.start, candidate.stamp, rows.at(candidate.row));
+        matched += 1;
     }
-    Ok(winners)
+    matched
+}
+
+/// Passes over the streams of any table, and keeps the features of the winners.
+pub(crate) async fn keeping(
+    run: &ViewRun,
+    index: &Arc<QuestionIndex>,
+    scan: Scan,
+    reader: &Arc<RowReader>,
+    columns: TieColumns,
+) -> Result<Winners> {
+    let mut tasks = JoinSet::new();
+    for mut rows in scan.streams {
+        let (run, index, reader) = (run.clone(), Arc::clone(index), Arc::clone(reader));
+        tasks.spawn(async move {
+            let mut winners = Winners::keeping(index.places(), run.visibility.spread, columns);
+            let mut numbers = Vec::new();
+            while let Some(batch) = rows.next().await {
+                let batch = batch?;
+                let (keys, stamps) = reader.keys_and_stamps(&batch)?;
+                index.keys().find(&keys, batch.num_rows(), &mut numbers);
+                let mut matched = 0;
+                let found = candidates(&index, run.visibility, &stamps, &numbers).inspect(|_| matched += 1);
+                winners.offer_batch(reader.features_of(&batch)?, batch.num_rows(), found)?;
+                run.scanned(batch.num_rows(), matched)?;
+                // Other work of the runtime gets its turn, and a dropped pass ends here.
+                tokio::task::yield_now().await;
+            }
+            Ok::<_, Error>(winners)
+        });
+    }
+    let mut all = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        all.push(done.map_err(|e| Error::internal(format!("a task of the join ended early: {e}")))??);
+    }
+    let none = || Winners::keeping(index.places(), run.visibility.spread, columns);
+    Ok(merged(all.into_iter()).unwrap_or_else(none))
+}
+
+fn merged(mut winners: impl Iterator<Item = Winners>) -> Option<Winners> {
+    let mut first = winners.next()?;
+    winners.for_each(|other| first.merge(other));
+    Some(first)
 }

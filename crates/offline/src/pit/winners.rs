@@ -11,12 +11,29 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
+use arrow::array::ArrayRef;
 use lodestore_core::Result;
 use lodestore_core::rows::RowStamp;
 use lodestore_core::time::{EventTime, Micros};
 
 use super::index::QuestionIndex;
-use super::kept::{Address, KeptRows, NO_ROW, address};
+use super::kept::{KeptRows, address};
+use super::pass::Candidate;
+
+/// Where a row is: its address in a table of files, or its place among the kept rows.
+pub(crate) type Address = u64;
+
+/// Stands for no row.
+pub(crate) const NO_ROW: Address = u64::MAX;
+
+/// Set in the address of a row that has the same order as others, none of which is known to win.
+const TIED: Address = 1 << 63;
+
+/// How many bytes the best row of a place takes.
+pub(crate) const BYTES_A_PLACE: usize = size_of::<Best>();
+
+/// Up to so many rows of the same order as a place's best are listed, or one for each place.
+const LISTED_TIES: usize = 1 << 20;
 
 /// How candidates are spread over the places of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,74 +59,145 @@ type Order = (EventTime, EventTime);
 struct Best {
     order: Order,
     address: Address,
-    /// Rows of the same order had other values, and the kept columns don't say which wins.
-    undecided: bool,
 }
 
-const NOTHING: Best = Best { order: (EventTime::MIN, EventTime::MIN), address: NO_ROW, undecided: false };
+const NOTHING: Best = Best { order: (EventTime::MIN, EventTime::MIN), address: NO_ROW };
+
+impl Best {
+    fn row(self) -> Address {
+        if self.address == NO_ROW { NO_ROW } else { self.address & !TIED }
+    }
+
+    fn is_tied(self) -> bool {
+        self.address != NO_ROW && self.address & TIED != 0
+    }
+}
+
+/// What decides between rows of the same order (rule P3).
+#[derive(Debug)]
+enum Ties {
+    /// Their values, which are kept.
+    Values(KeptRows, TieColumns),
+    /// Nothing yet: rows of the same order as the best of a node at that time are listed.
+    Listed(Vec<TiedRow>),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct TiedRow {
+    node: u32,
+    order: Order,
+    row: Address,
+}
 
 /// The best rows so far.
 #[derive(Debug)]
 pub(crate) struct Winners {
     spread: Spread,
-    tie_columns: TieColumns,
     best: Vec<Best>,
-    kept: KeptRows,
+    ties: Ties,
     wanted: usize,
+}
+
+/// Rows of which one wins a place: those of the same order.
+#[derive(Debug)]
+pub(crate) struct Contest {
+    node: usize,
+    /// The rows' addresses, ascending.
+    pub(crate) rows: Vec<Address>,
 }
 
 /// Which row answers each question.
 #[derive(Debug)]
 pub(crate) struct Answers {
-    /// For each question, the address of its row, or [`NO_ROW`].
+    /// For each place of the index, the address of the row that answers its question, or [`NO_ROW`].
     pub(crate) addresses: Vec<Address>,
-    /// The rows.
+    /// The rows, where they were kept.
     pub(crate) kept: KeptRows,
     /// Some answer depends on columns that were not kept.
     pub(crate) undecided: bool,
 }
 
 impl Winners {
-    /// Returns winners without any row yet, for so many places.
-    pub(crate) fn new(places: usize, spread: Spread, tie_columns: TieColumns) -> Self {
+    /// Returns winners without any row yet, for so many places, whose features will be kept.
+    pub(crate) fn keeping(places: usize, spread: Spread, columns: TieColumns) -> Self {
         let nodes = if spread == Spread::OverRuns { 2 * places } else { places };
-        Self { spread, tie_columns, best: vec![NOTHING; nodes], kept: KeptRows::default(), wanted: 0 }
+        let ties = Ties::Values(KeptRows::default(), columns);
+        Self { spread, best: vec![NOTHING; nodes], ties, wanted: 0 }
     }
 
-    /// Offers the rows of a batch: each comes with its place in the batch, its stamp, the places of
-    /// its key and those among them that it is a candidate for.
+    /// Returns winners without any row yet, for so many places, known by their addresses alone. All rows
+    /// must be candidates to the end of time.
+    pub(crate) fn by_address(places: usize) -> Self {
+        let ties = Ties::Listed(Vec::new());
+        Self { spread: Spread::ToTheEnd, best: vec![NOTHING; places], ties, wanted: 0 }
+    }
+
+    /// Offers a row by its address.
+    #[inline]
+    pub(crate) fn offer_address(&mut self, place: usize, stamp: RowStamp, row: Address) {
+        self.offer(place, Best { order: stamp.order(), address: row });
+    }
+
+    /// Offers rows of a batch whose features are kept.
     pub(crate) fn offer_batch(
         &mut self,
-        columns: Vec<arrow::array::ArrayRef>,
+        columns: Vec<ArrayRef>,
         rows: usize,
-        candidates: impl Iterator<Item = (usize, RowStamp, Range<usize>, Range<usize>)>,
+        candidates: impl Iterator<Item = Candidate>,
     ) -> Result<()> {
-        let batch = self.kept.add(columns, rows);
+        let Ties::Values(kept, _) = &mut self.ties else { return Ok(()) };
+        let batch = kept.add(columns, rows);
         let mut taken = false;
-        for (row, stamp, key, run) in candidates {
-            if run.is_empty() {
-                continue;
-            }
-            let offer = Best { order: stamp.order(), address: address(batch, row), undecided: false };
+        for Candidate { row, stamp, places, run } in candidates {
+            let offer = Best { order: stamp.order(), address: address(batch, row) };
             match self.spread {
                 Spread::ToTheEnd => taken |= self.offer(run.start, offer),
-                Spread::OverRuns => for_each_node(&key, &run, |node| taken |= self.offer(node, offer)),
+                Spread::OverRuns => for_each_node(&places, &run, |node| taken |= self.offer(node, offer)),
             }
         }
+        let Ties::Values(kept, _) = &mut self.ties else { return Ok(()) };
         if !taken {
-            self.kept.forget_last(rows);
-        } else if self.kept.is_sparse(self.wanted) {
-            self.kept.compact(self.best.iter_mut().map(|best| &mut best.address))?;
+            kept.forget_last(rows);
+        } else if kept.is_sparse(self.wanted) {
+            kept.compact(self.best.iter_mut().map(|best| &mut best.address), NO_ROW, TIED)?;
         }
         Ok(())
     }
 
+    #[inline]
     fn offer(&mut self, node: usize, offer: Best) -> bool {
         let best = self.best[node];
-        self.wanted += usize::from(best.address == NO_ROW);
-        let (better, taken) = self.better(best, offer);
-        self.best[node] = better;
-        taken
+        if best.address == NO_ROW {
+            self.wanted += 1;
+            self.best[node] = offer;
+            return true;
+        }
+        match offer.order.cmp(&best.order) {
+            Ordering::Less => false,
+            Ordering::Greater => {
+                self.best[node] = offer;
+                true
+            }
+            Ordering::Equal => self.offer_tied(node, best, offer),
+        }
+    }
+
+    fn offer_tied(&mut self, node: usize, best: Best, offer: Best) -> bool {
+        if best.row() == offer.row() {
+            return false;
+        }
+        match &mut self.ties {
+            Ties::Listed(listed) => {
+                listed.push(TiedRow { node: node as u32, order: offer.order, row: offer.row() });
+                self.best[node].address |= TIED;
+                false
+            }
+            Ties::Values(..) => {
+                let (better, taken) = self.better(best, offer);
+                self.best[node] = better;
+                taken
+            }
+        }
     }
 
     /// Returns the better of two, and whether it is the second.
@@ -120,34 +208,77 @@ impl Winners {
         match offer.order.cmp(&best.order) {
             Ordering::Less => (best, false),
             Ordering::Greater => (offer, true),
-            Ordering::Equal if best.address == offer.address => (best, false),
+            Ordering::Equal if best.row() == offer.row() => (best, false),
             Ordering::Equal => {
-                let values = self.kept.compare(offer.address, best.address);
-                let differ = values.is_ne() && self.tie_columns == TieColumns::Some;
-                let undecided = best.undecided || offer.undecided || differ;
+                // Listed ties are decided before winners are compared.
+                let Ties::Values(kept, columns) = &self.ties else { return (best, false) };
+                let values = kept.compare(offer.row(), best.row());
+                let differ = values.is_ne() && *columns == TieColumns::Some;
+                let undecided = if differ { TIED } else { (best.address | offer.address) & TIED };
                 let (winner, taken) = if values.is_gt() { (offer, true) } else { (best, false) };
-                (Best { undecided, ..winner }, taken)
+                (Best { address: winner.address | undecided, ..winner }, taken)
             }
         }
     }
 
     /// Merges the winners of other rows over the same places.
-    pub(crate) fn merge(&mut self, mut other: Self) {
-        let moved_by = self.kept.append(std::mem::take(&mut other.kept));
-        for (node, mut offer) in other.best.into_iter().enumerate() {
+    pub(crate) fn merge(&mut self, other: Self) {
+        let moved_by = match (&mut self.ties, other.ties) {
+            (Ties::Values(kept, _), Ties::Values(others, _)) => address(kept.append(others), 0),
+            (Ties::Listed(listed), Ties::Listed(others)) => {
+                listed.extend(others);
+                0
+            }
+            _ => 0,
+        };
+        for (node, offer) in other.best.into_iter().enumerate() {
             if offer.address != NO_ROW {
-                offer.address += address(moved_by, 0);
-                self.offer(node, offer);
+                self.offer(node, Best { address: offer.address + moved_by, ..offer });
+                if offer.is_tied() && self.best[node].order == offer.order {
+                    self.best[node].address |= TIED;
+                }
             }
         }
+    }
+
+    /// Returns whether so many rows are tied that listing them takes more memory than the winners.
+    pub(crate) fn has_too_many_ties(&mut self) -> bool {
+        let Ties::Listed(listed) = &mut self.ties else { return false };
+        let most = LISTED_TIES.max(self.best.len());
+        if listed.len() > most {
+            listed.retain(|tied| self.best[tied.node as usize].order == tied.order);
+        }
+        listed.len() > most
+    }
+
+    /// Returns the ties that are still to be decided, each with all of its rows.
+    pub(crate) fn contests(&mut self) -> Vec<Contest> {
+        let Ties::Listed(listed) = &mut self.ties else { return Vec::new() };
+        let mut listed = std::mem::take(listed);
+        listed.retain(|tied| self.best[tied.node as usize].order == tied.order);
+        listed.sort_unstable_by_key(|tied| (tied.node, tied.row));
+        let contest = |tied: &[TiedRow]| {
+            let node = tied[0].node as usize;
+            let mut rows: Vec<Address> = tied.iter().map(|tied| tied.row).collect();
+            rows.push(self.best[node].row());
+            rows.sort_unstable();
+            rows.dedup();
+            Contest { node, rows }
+        };
+        listed.chunk_by(|a, b| a.node == b.node).map(contest).collect()
+    }
+
+    /// Decides a contest.
+    pub(crate) fn decide(&mut self, contest: &Contest, winner: Address) {
+        self.best[contest.node].address = winner;
     }
 
     /// Returns who answers whom. A winner older than the TTL answers nobody: every other candidate
     /// is older still (rule P2).
     pub(crate) fn resolve(self, index: &QuestionIndex, ttl: Option<Micros>) -> Answers {
-        let mut addresses = vec![NO_ROW; index.questions()];
-        let mut any_undecided = false;
-        for key in index.keys() {
+        let mut addresses = vec![NO_ROW; index.places()];
+        let mut undecided = false;
+        for key in index.runs() {
             let mut carried = NOTHING;
             for place in key.clone() {
                 let best = match self.spread {
@@ -159,12 +290,16 @@ impl Winners {
                 };
                 let too_old = || ttl.is_some_and(|ttl| best.order.0 < index.time(place).minus(ttl));
                 if best.address != NO_ROW && !too_old() {
-                    addresses[index.question(place)] = best.address;
-                    any_undecided |= best.undecided;
+                    addresses[place] = best.row();
+                    undecided |= best.is_tied();
                 }
             }
         }
-        Answers { addresses, kept: self.kept, undecided: any_undecided }
+        let kept = match self.ties {
+            Ties::Values(kept, _) => kept,
+            Ties::Listed(_) => KeptRows::default(),
+        };
+        Answers { addresses, kept, undecided }
     }
 
     fn best_above(&self, key: &Range<usize>, place: usize) -> Best {

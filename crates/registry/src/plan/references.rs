@@ -19,7 +19,7 @@ pub(super) fn uses(definitions: &Definitions, view: &FeatureView) -> Vec<ObjectI
 fn batch_source(source: &DataSource) -> Option<&SourceName> {
     match source {
         DataSource::Push(push) => push.batch_source.as_ref(),
-        DataSource::File(_) | DataSource::Request(_) => None,
+        DataSource::File(_) | DataSource::Postgres(_) | DataSource::Memory(_) | DataSource::Request(_) => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! One view over one table, for tests made by hand.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use libtest_mimic::Failed;
 use lodestore_core::ErrorKind;
@@ -43,7 +45,7 @@ pub(super) async fn refused(
 ) -> Result<lodestore_core::Error, Failed> {
     use futures::TryStreamExt;
     let engine = harness.engine(&retrieval.tables)?;
-    let asked = engine.historical(&retrieval.plan()?, vec![retrieval.questions.clone()]).await;
+    let asked = engine.historical(&retrieval.plan()?, vec![retrieval.questions.clone()], &Arc::default()).await;
     let error = match asked {
         Err(error) => error,
         Ok(stream) => match stream.batches.try_collect::<Vec<_>>().await {

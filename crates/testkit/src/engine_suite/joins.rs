@@ -45,7 +45,7 @@ pub(super) async fn p1_no_questions_and_no_rows_are_answered(harness: Harness<'_
     let no_questions = Retrieval { questions: no_rows.questions.slice(0, 0), ..no_rows };
     no_questions.check_answer(&run(harness, &no_questions).await?)?;
     let engine = harness.engine(&no_questions.tables)?;
-    let stream = engine.historical(&no_questions.plan()?, Vec::new()).await?;
+    let stream = engine.historical(&no_questions.plan()?, Vec::new(), &Arc::default()).await?;
     no_questions.check_answer(&crate::fixture::collect(stream).await?)
 }
 

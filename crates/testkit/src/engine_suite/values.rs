@@ -141,7 +141,7 @@ pub(super) async fn explain_and_schema_and_fingerprint_describe_the_tables(harne
     let names: Vec<&String> = schema.fields().iter().map(|field| field.name()).collect();
     check_eq!(names, ["k", "at", "y"], "a table's columns are called as in the views");
     let unmapped = one_table(&request, "k:int64 at:timestamp y:int64\n1 2024-01-01T00:00:00Z 10")?;
-    let shown = harness.engine(&unmapped.tables)?.explain(&unmapped.plan()?).await?;
+    let shown = harness.engine(&unmapped.tables)?.explain(&unmapped.plan()?, &[]).await?;
     check!(shown.contains("v@1") && shown.contains("s.parquet"), "'{shown}' names neither view nor table");
     let fingerprint = engine.fingerprint(&table).await?;
     check!(fingerprint.contains("s.parquet"), "'{fingerprint}' does not name the table");

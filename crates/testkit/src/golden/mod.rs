@@ -130,7 +130,7 @@ impl GoldenCase {
             Err(error) => return Ok(shown(&error)),
         };
         let engine = harness.engine(&retrieval.tables)?;
-        let stream = match engine.historical(&plan, vec![retrieval.questions.clone()]).await {
+        let stream = match engine.historical(&plan, vec![retrieval.questions.clone()], &Arc::default()).await {
             Ok(stream) => stream,
             Err(error) => return Ok(shown(&error)),
         };

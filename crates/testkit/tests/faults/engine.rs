@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use lodestore_core::Result;
 use lodestore_core::definition::{TableRef, ViewVersion};
-use lodestore_core::offline::{BatchStream, HistoricalPlan, MemoryEngine, OfflineEngine, ScanPlan};
+use lodestore_core::offline::{BatchStream, HistoricalPlan, MemoryEngine, OfflineEngine, RunReport, ScanPlan};
 use lodestore_core::time::Micros;
 use lodestore_testkit::engine_suite::{self, EngineHarness};
 
@@ -45,10 +45,15 @@ impl OfflineEngine for FaultyEngine {
         self.1.schema(table).await
     }
 
-    async fn historical(&self, plan: &HistoricalPlan, questions: Vec<RecordBatch>) -> Result<BatchStream> {
+    async fn historical(
+        &self,
+        plan: &HistoricalPlan,
+        questions: Vec<RecordBatch>,
+        report: &Arc<RunReport>,
+    ) -> Result<BatchStream> {
         let mut plan = plan.clone();
         (self.0.plan)(&mut plan);
-        let stream = self.1.historical(&plan, questions).await?;
+        let stream = self.1.historical(&plan, questions, report).await?;
         let answer = self.0.answer;
         let batches = stream.batches.map(move |batch| batch.map(answer)).boxed();
         Ok(BatchStream { schema: stream.schema, batches })
@@ -60,12 +65,20 @@ impl OfflineEngine for FaultyEngine {
         self.1.scan(&plan).await
     }
 
-    async fn explain(&self, plan: &HistoricalPlan) -> Result<String> {
-        self.1.explain(plan).await
+    async fn explain(&self, plan: &HistoricalPlan, questions: &[RecordBatch]) -> Result<String> {
+        self.1.explain(plan, questions).await
     }
 
     async fn fingerprint(&self, table: &TableRef) -> Result<String> {
         self.1.fingerprint(table).await
+    }
+
+    async fn query(&self, sql: &str, tables: &[(String, TableRef)]) -> Result<BatchStream> {
+        self.1.query(sql, tables).await
+    }
+
+    fn keep_frame(&self, source: &str, schema: SchemaRef, rows: Vec<RecordBatch>) {
+        self.1.keep_frame(source, schema, rows);
     }
 }
 

@@ -1,0 +1,143 @@
+//! Fetches the features of rows by their addresses: late, when the winners are known.
+//!
+//! The wanted rows are spread over row groups in some way. RowNumbers that lie close together are decoded
+//! in one run, with what lies between them; what lies between runs is skipped. Where nearly all rows
+//! are wanted, the runs grow together and whole row groups are decoded.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, UInt32Array};
+use arrow::compute::take;
+use lodestore_core::Result;
+
+use super::features::concat_pieces;
+use super::view::ViewRun;
+use super::winners::Address;
+use crate::rows::RowReader;
+use crate::source::{Chunk, RowNumbers, TableScan};
+
+/// Decoding so many unwanted rows costs about as much as skipping them and starting again.
+const GAP: u64 = 512;
+
+/// How close together wanted rows must be to be decoded in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Density {
+    /// As measured: runs with gaps that are not worth skipping.
+    Chosen,
+    /// Whole row groups, if any row of them is wanted.
+    Dense,
+    /// Just the wanted rows.
+    Sparse,
+}
+
+/// RowNumbers that were fetched: some of the wanted ones, in their order.
+pub(crate) struct Fetched {
+    /// Where they are among the wanted rows.
+    pub(crate) ranks: Range<usize>,
+    /// Their features.
+    pub(crate) columns: Vec<ArrayRef>,
+}
+
+/// Fetches the rows at `wanted`, ascending and distinct, and hands them on in pieces, on several threads,
+/// each with its own state. `widened` is applied to the columns of each piece.
+pub(crate) async fn fetch<S: Send + 'static>(
+    run: &ViewRun,
+    scan: &TableScan,
+    widened: impl Fn(Vec<ArrayRef>) -> Result<Vec<ArrayRef>> + Send + Sync + 'static,
+    wanted: &Arc<Vec<Address>>,
+    density: Density,
+    start: impl Fn() -> Result<S>,
+    each: impl Fn(&mut S, Fetched) -> Result<()> + Send + Sync + 'static,
+) -> Result<Vec<S>> {
+    let scan = scan.selecting(|addresses| runs(slice(wanted, &addresses), &addresses, density));
+    run.report(|view| view.bytes_read += scan.found.bytes);
+    let (wanted, run_of_view) = (Arc::clone(wanted), run.clone());
+    let take_wanted = move |state: &mut S, _: usize, Chunk { batch, rows }: Chunk| {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        run_of_view.check_cancelled()?;
+        run_of_view.report(|view| view.rows_decoded += batch.num_rows() as u64);
+        let all = rows.at(0)..rows.at(batch.num_rows() - 1) + 1;
+        let first_rank = wanted.partition_point(|address| *address < all.start);
+        let ranks = first_rank..first_rank + slice(&wanted, &all).len();
+        if ranks.is_empty() {
+            return Ok(());
+        }
+        let columns = if ranks.len() == batch.num_rows() {
+            batch.columns().to_vec()
+        } else {
+            let places = places(&wanted[ranks.clone()], &rows);
+            batch.columns().iter().map(|column| Ok(take(column, &places, None)?)).collect::<Result<_>>()?
+        };
+        each(state, Fetched { ranks, columns: widened(columns)? })
+    };
+    scan.for_each(run.threads, start, take_wanted).await
+}
+
+/// Fetches rows into memory: row i of the columns is wanted row i.
+pub(crate) async fn fetch_all(
+    run: &ViewRun,
+    scan: &TableScan,
+    reader: &Arc<RowReader>,
+    wanted: &Arc<Vec<Address>>,
+    density: Density,
+) -> Result<Vec<ArrayRef>> {
+    let each = |pieces: &mut Vec<Fetched>, fetched| {
+        pieces.push(fetched);
+        Ok(())
+    };
+    let widen = {
+        let reader = Arc::clone(reader);
+        move |columns: Vec<ArrayRef>| reader.widened(&columns)
+    };
+    let pieces = fetch(run, scan, widen, wanted, density, || Ok(Vec::new()), each).await?;
+    let mut pieces: Vec<Fetched> = pieces.into_iter().flatten().collect();
+    pieces.sort_unstable_by_key(|piece| piece.ranks.start);
+    concat_pieces(pieces.into_iter().map(|piece| piece.columns).collect(), &reader.feature_types())
+}
+
+/// Returns the wanted addresses within a range.
+fn slice<'a>(wanted: &'a [Address], range: &Range<Address>) -> &'a [Address] {
+    let start = wanted.partition_point(|address| *address < range.start);
+    let end = start + wanted[start..].partition_point(|address| *address < range.end);
+    &wanted[start..end]
+}
+
+/// Returns the runs of addresses to decode.
+fn runs(wanted: &[Address], all: &Range<Address>, density: Density) -> Vec<Range<Address>> {
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let gap = match density {
+        Density::Dense => return vec![all.clone()],
+        Density::Chosen => GAP,
+        Density::Sparse => 0,
+    };
+    let mut runs: Vec<Range<Address>> = Vec::new();
+    for &address in wanted {
+        match runs.last_mut() {
+            Some(run) if address - run.end <= gap => run.end = address + 1,
+            _ => runs.push(address..address + 1),
+        }
+    }
+    runs
+}
+
+/// Returns where wanted rows are among the decoded ones.
+fn places(wanted: &[Address], rows: &RowNumbers) -> UInt32Array {
+    match rows {
+        RowNumbers::From(first, _) => wanted.iter().map(|address| (address - first) as u32).collect::<Vec<_>>().into(),
+        RowNumbers::Each(rows) => {
+            let mut place = 0;
+            let find = |address: &Address| {
+                while rows[place] != *address {
+                    place += 1;
+                }
+                place as u32
+            };
+            wanted.iter().map(find).collect::<Vec<_>>().into()
+        }
+    }
+}
