@@ -52,10 +52,15 @@ def measure(command: list[str | Path], limits: Limits) -> Run:
         _, exit_status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(exit_status)
         said, complaint = last_line(output), last_line(errors)
-    status = guard.broken or ("ok" if process.returncode == 0 else "failed")
+    if guard.broken:
+        status, message = guard.broken, f"more than {limits.seconds:g} s or {limits.rss_mb:g} MB"
+    elif process.returncode != 0:
+        status, message = "failed", complaint or f"exit code {process.returncode}"
+    else:
+        status, message = "ok", ""
     return Run(
         status=status,
-        message="" if status == "ok" else complaint or f"exit code {process.returncode}",
+        message=message,
         seconds=seconds,
         cpu_seconds=usage.ru_utime + usage.ru_stime,
         peak_rss_mb=usage.ru_maxrss * RSS_UNIT / 1e6,

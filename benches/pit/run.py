@@ -74,11 +74,10 @@ class Bench:
         self._limits = Limits(options.peer_timeout, options.peer_memory * 1000)
         data = options.data.absolute()
         self._folder = data / f"scale-{options.scale}"
+        wheel = (options.wheel or newest_wheel()) if LODESTORE in options.systems else None
         used = {"peers"} | {system.environment for system in systems}
         self._pythons = {name: environment(data, name) for name in sorted(used)}
-        self._wheel = ""
-        if LODESTORE in options.systems:
-            wheel = options.wheel or newest_wheel()
+        if wheel is not None:
             install_wheel(self._pythons["peers"], wheel)
         self._versions = {one.name: version(self._pythons[one.environment], one.package) for one in systems}
 

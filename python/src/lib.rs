@@ -24,5 +24,6 @@ fn _lodestore(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<plan::PyPlan>()?;
     module.add_class::<job::PyRetrievalJob>()?;
     module.add_class::<response::PyOnlineResponse>()?;
+    module.add_class::<arrow_stream::PyRecordBatches>()?;
     module.add_class::<arrow_stream::PyArrowTable>()
 }

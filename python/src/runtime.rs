@@ -5,13 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lodestore::core::Error;
+use lodestore::core::offline::RunReport;
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 
 use crate::error::Result;
+use crate::progress::Line;
 
 /// How often a wait looks for Ctrl-C.
 const SIGNALS_EVERY: Duration = Duration::from_millis(50);
+
+/// How long work that was told to stop may take to clean up before the caller goes on without it.
+const STOPS_WITHIN: Duration = Duration::from_millis(200);
 
 /// The process's runtime. A forked child has none of its parent's threads and makes its own.
 static RUNTIME: Mutex<Option<(u32, Arc<Runtime>)>> = Mutex::new(None);
@@ -52,5 +57,35 @@ where
                 }
             }
         })
+    })
+}
+
+/// Waits for a retrieval, which runs on other threads, with the GIL released, and draws what its report tells.
+/// Ctrl-C stops it, wherever it is, and raises `KeyboardInterrupt`.
+pub(crate) fn run<T: Send + 'static>(
+    py: Python<'_>,
+    report: &RunReport,
+    work: impl Future<Output = lodestore::core::Result<T>> + Send + 'static,
+) -> Result<T> {
+    let runtime = runtime()?;
+    let mut task = runtime.spawn(work);
+    let line = Line::new(None);
+    py.detach(|| {
+        let mut until = |limit| runtime.block_on(async { tokio::time::timeout(limit, &mut task).await });
+        let done = loop {
+            if let Ok(done) = until(SIGNALS_EVERY) {
+                break done;
+            }
+            if let Err(interrupt) = Python::attach(|py| py.check_signals()) {
+                report.cancel();
+                let _ = until(STOPS_WITHIN);
+                task.abort();
+                line.clear();
+                return Err(interrupt.into());
+            }
+            line.show(|| report.progress());
+        };
+        line.clear();
+        Ok(done.map_err(|e| Error::internal(format!("a retrieval ended early: {e}")))??)
     })
 }

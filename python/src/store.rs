@@ -8,7 +8,7 @@ use lodestore::core::Error;
 use lodestore::core::definition::{Definitions, ObjectId};
 use lodestore::core::document::Document;
 use lodestore::core::name::ViewRef;
-use lodestore::core::offline::HistoricalOptions;
+use lodestore::core::offline::{HistoricalOptions, RunReport};
 use lodestore::core::registry::SavedDataset;
 use lodestore::core::request::ColumnNames;
 use lodestore::core::time::EventTime;
@@ -17,17 +17,17 @@ use lodestore::{
     load_repo,
 };
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyString};
 use serde_json::{Value, json};
 
 use crate::arrow_stream::PyArrowTable;
 use crate::error::Result;
 use crate::job::PyRetrievalJob;
 use crate::plan::PyPlan;
-use crate::progress::Drawn;
+use crate::progress::Line;
 use crate::response::PyOnlineResponse;
 use crate::rows::{Declared, batch, frame, key_types, view_types};
-use crate::runtime::wait;
+use crate::runtime::{run, wait};
 
 #[pyclass(name = "FeatureStore", module = "lodestore._lodestore", frozen)]
 pub(crate) struct PyFeatureStore(Arc<FeatureStore>);
@@ -77,6 +77,12 @@ impl PyFeatureStore {
 
     fn apply(&self, py: Python<'_>, plan: &PyPlan) -> Result<()> {
         wait(py, self.0.apply(&plan.0.plan)).map(|_| ())
+    }
+
+    fn keep_frame(&self, source: &str, rows: &Bound<'_, PyAny>) -> Result<()> {
+        let rows = frame(rows, &Declared::new())?;
+        self.0.keep_frame(source, rows.schema, rows.batches);
+        Ok(())
     }
 
     fn teardown(&self, py: Python<'_>) -> Result<()> {
@@ -129,14 +135,16 @@ impl PyFeatureStore {
         let interval = start_us.is_some() || end_us.is_some();
         let questions = match questions {
             Some(_) if interval => {
-                return Err(Error::invalid("give an entity frame, or start_date and end_date, not both").into());
+                return Err(Error::invalid("give entity_df, or start_date and end_date, not both").into());
             }
+            Some(sql) if sql.is_instance_of::<PyString>() => HistoricalQuestions::Sql(sql.extract()?),
+            Some(file) if file.hasattr("__fspath__")? => HistoricalQuestions::File(file.extract()?),
             Some(rows) => {
                 let rows = frame(rows, &key_types(&request))?;
                 HistoricalQuestions::Frame { schema: rows.schema, rows: rows.batches }
             }
             None if !interval => {
-                return Err(Error::invalid("give an entity frame, or start_date and end_date").into());
+                return Err(Error::invalid("give entity_df, or start_date and end_date").into());
             }
             None => HistoricalQuestions::Interval {
                 start: start_us.map(EventTime::from_micros),
@@ -144,7 +152,9 @@ impl PyFeatureStore {
             },
         };
         let options = HistoricalOptions { as_known, use_defaults };
-        Ok(PyRetrievalJob(wait(py, self.0.historical_features(request, questions, options))?))
+        let store = Arc::clone(&self.0);
+        let planned = async move { store.historical_features(request, questions, options).await };
+        Ok(PyRetrievalJob(run(py, &RunReport::default(), planned)?))
     }
 
     fn create_saved_dataset(
@@ -262,11 +272,11 @@ impl PyFeatureStore {
     ) -> Result<String> {
         let views = feature_views.unwrap_or_default();
         let views = views.iter().map(|view| view.parse()).collect::<lodestore::core::Result<Vec<ViewRef>>>()?;
-        let drawn = Drawn::new(progress);
+        let line = Line::new(progress);
         let mut reports = Vec::new();
         for version in wait(py, self.0.materializable(&views))? {
-            let report = wait(py, self.0.materialize(version, interval, &drawn));
-            drawn.end_of_view();
+            let report = wait(py, self.0.materialize(version, interval, &line));
+            line.clear();
             reports.push(report_json(&report?));
         }
         Ok(Value::Array(reports).to_string())

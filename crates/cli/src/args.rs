@@ -238,11 +238,12 @@ pub struct OnlineArgs {
 const HISTORICAL_EXAMPLES: &str = "\
 Examples:
   lodestore get-historical-features --entities examples.csv --service late_departure -o training.parquet
+  lodestore get-historical-features --entities-sql 'SELECT driver_id, event_timestamp FROM trips' -s eta --explain
   lodestore get-historical-features --start 2024-03-01 --end 2024-04-01 -f driver_stats:conv_rate";
 
 /// Arguments of `get-historical-features`.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("questions").required(true).multiple(true).args(["entities", "start", "end"]))]
+#[command(group = ArgGroup::new("questions").required(true).multiple(true).args(["entities", "entities_sql", "start", "end"]))]
 pub struct HistoricalArgs {
     /// What to read.
     #[command(flatten)]
@@ -251,6 +252,12 @@ pub struct HistoricalArgs {
     /// The questions: a Parquet or CSV file with the join keys, a time, and whatever else should stay beside
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["start", "end"])]
     pub entities: Option<PathBuf>,
+
+    /// Instead of --entities: SQL that asks for the questions; each data source with history is a table of its name
+    ///
+    /// A name with dots, slashes or capitals stands in double quotes, as in 'SELECT * FROM "data/trips.parquet"'.
+    #[arg(long, value_name = "SQL", conflicts_with_all = ["entities", "start", "end"])]
+    pub entities_sql: Option<String>,
 
     /// Instead of --entities: every row of the views after this time [default: from the beginning]
     #[arg(long, visible_alias = "start-date", value_name = "TIME")]
@@ -270,9 +277,21 @@ pub struct HistoricalArgs {
     #[arg(long)]
     pub as_known: bool,
 
-    /// Show how it would be computed; compute nothing
-    #[arg(long)]
-    pub explain: bool,
+    /// Show how it is computed instead of the answer
+    ///
+    /// It is computed once, to tell of each view the files, row groups and rows that were read, and the time, memory
+    /// and temporary files that it took. '--explain=plan' computes nothing.
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "analyze")]
+    pub explain: Option<Explain>,
+}
+
+/// How a retrieval is explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Explain {
+    /// Compute it, and tell what it took
+    Analyze,
+    /// Only tell what would be done
+    Plan,
 }
 
 /// Kinds of registered objects.

@@ -5,13 +5,14 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::RecordBatch;
 use futures::future::LocalBoxFuture;
 use lodestore_core::definition::TableRef;
 use lodestore_core::offline::OfflineEngine;
 use lodestore_core::{Error, Result};
-use lodestore_offline::{DataFusionEngine, EngineConfig};
+use lodestore_offline::{DataFusionEngine, EngineConfig, ForcedStrategy, Tuning};
 use lodestore_testkit::engine_suite::{self, EngineHarness};
 use lodestore_testkit::{Arguments, Outcome};
 use parquet::arrow::ArrowWriter;
@@ -20,20 +21,28 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 struct ParquetFiles {
-    runtime: Runtime,
+    runtime: Arc<Runtime>,
     folders: TempDir,
-    next: std::sync::atomic::AtomicUsize,
+    next: AtomicUsize,
+    tuning: Tuning,
+}
+
+impl ParquetFiles {
+    fn new(runtime: &Arc<Runtime>, tuning: Tuning) -> Arc<Self> {
+        let folders = tempfile::tempdir().unwrap();
+        Arc::new(Self { runtime: Arc::clone(runtime), folders, next: AtomicUsize::new(0), tuning })
+    }
 }
 
 impl EngineHarness for ParquetFiles {
     fn engine(&self, tables: &[(TableRef, RecordBatch)]) -> Result<Arc<dyn OfflineEngine>> {
-        let number = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
         let base = self.folders.path().join(number.to_string());
         for (i, (table, rows)) in tables.iter().enumerate() {
             write(&base.join(&table.path), rows, number + i)?;
         }
-        let threads = 1 + number % 3;
-        Ok(Arc::new(DataFusionEngine::new(EngineConfig { base, threads })))
+        let tuning = self.tuning.clone();
+        Ok(Arc::new(DataFusionEngine::new(EngineConfig { threads: 1 + number % 3, tuning, ..EngineConfig::new(base) })))
     }
 
     fn block_on(&self, test: LocalBoxFuture<'_, Outcome>) -> Outcome {
@@ -76,7 +85,23 @@ fn write_file(
 
 fn main() {
     let arguments = Arguments::from_args();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    let harness = ParquetFiles { runtime, folders: tempfile::tempdir().unwrap(), next: Default::default() };
-    lodestore_testkit::run(&arguments, engine_suite::trials(Arc::new(harness))).exit();
+    let runtime = Arc::new(tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap());
+    let mut trials = engine_suite::trials(ParquetFiles::new(&runtime, Tuning::default()));
+    let forced = |strategy| Tuning { strategy: Some(strategy), ..Tuning::default() };
+    let ways = [
+        ("dense_fetch", forced(ForcedStrategy::FetchDense)),
+        ("sparse_fetch", forced(ForcedStrategy::FetchSparse)),
+        ("chosen_fetch", forced(ForcedStrategy::FetchLate)),
+        ("kept_rows", forced(ForcedStrategy::KeepRows)),
+        ("built_rows", forced(ForcedStrategy::BuildRows)),
+        ("split", Tuning { parts: Some(3), ..forced(ForcedStrategy::FetchLate) }),
+        ("split_kept_rows", Tuning { parts: Some(3), ..forced(ForcedStrategy::KeepRows) }),
+        ("spilled", Tuning { spill_window: Some(3), parts: Some(2), ..forced(ForcedStrategy::FetchLate) }),
+        ("spilled_kept_rows", Tuning { spill_window: Some(4), ..forced(ForcedStrategy::KeepRows) }),
+        ("spilled_built_rows", Tuning { spill_window: Some(2), ..forced(ForcedStrategy::BuildRows) }),
+    ];
+    for (way, tuning) in ways {
+        trials.extend(engine_suite::trials_of_way(way, ParquetFiles::new(&runtime, tuning)));
+    }
+    lodestore_testkit::run(&arguments, trials).exit();
 }

@@ -89,9 +89,13 @@ class Server:
             time.sleep(0.1)
         raise AssertionError(f"no answer within {seconds} s: {sql}")
 
+    def log(self):
+        """Returns all that the server has logged."""
+        return (self.folder / "log").read_text()
+
     def statements(self):
         """Returns the statements that lodestore had the server run."""
-        lines = (self.folder / "log").read_text().splitlines()
+        lines = self.log().splitlines()
         return [line.split(": ", 2)[2] for line in lines if line.startswith("lodestore|LOG:  execute ")]
 
     def settings(self, **others):

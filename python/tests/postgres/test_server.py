@@ -59,7 +59,7 @@ def score(store):
 )
 def test_connections_that_fail_are_named_and_keep_their_secrets(make_store, settings, error, message):
     with pytest.raises(error, match=message) as raised:
-        make_store(query(ONE_ROW), **settings)
+        score(make_store(query(ONE_ROW), **settings))
     assert "secret" not in str(raised.value)
 
 
@@ -81,7 +81,7 @@ def test_servers_are_verified_by_a_root_certificate_and_their_name(server, make_
     trusted = {"sslmode": sslmode, "sslrootcert": server.root_certificate}
     assert score(make_store(query(ONE_ROW), **trusted)) == [1.0]
     with pytest.raises(UnavailableError, match="certificate not valid for name"):
-        make_store(query(ONE_ROW), host="127.0.0.1", **trusted)
+        score(make_store(query(ONE_ROW), host="127.0.0.1", **trusted))
 
 
 def test_a_url_and_the_password_of_the_environment(server, make_store, monkeypatch):
@@ -114,10 +114,10 @@ def test_a_source_names_its_connection_where_there_are_several(server, make_stor
         ("table: nowhere.missing", NotFoundError, "nowhere.missing"),
         ("""table: 'kept"; drop table kept; --'""", NotFoundError, "does not exist"),
         ("table: Kept", NotFoundError, 'relation "Kept" does not exist'),
-        ("query: select 1 as driver_id", InvalidError, "no column '.*'; columns: 'driver_id'|'at'"),
+        ("query: select 1 as driver_id", InvalidError, "column '(at|score)'.*columns: 'driver_id'"),
         ("query: selec 1", InvalidError, "'rows' from 'warehouse': syntax error"),
         ("query: drop table kept", InvalidError, "syntax error"),
-        ("query: select 1); drop table kept; --", InvalidError, "syntax error|multiple commands"),
+        ("query: select 1) as a; drop table kept; --", InvalidError, "syntax error"),
         ("query: select 1 as a, 2 as a", InvalidError, "two columns 'a'"),
         ("connection: lake\n    table: kept", InvalidError, "'kept'.*connection 'lake'.*they have: 'warehouse'"),
     ],
@@ -125,7 +125,7 @@ def test_a_source_names_its_connection_where_there_are_several(server, make_stor
 def test_sources_that_are_none_are_refused_and_nothing_is_run(server, make_store, source, error, message):
     server.run("create table if not exists kept as " + ONE_ROW)
     with pytest.raises(error, match=message):
-        make_store(definitions(source))
+        score(make_store(definitions(source)))
     assert server.run("select count(*) from kept") == ["1"]
 
 
@@ -146,7 +146,7 @@ def test_nothing_is_written_by_what_is_read(server, make_store):
 def test_a_role_that_may_not_read_and_a_statement_that_takes_too_long(server, make_store):
     server.run("create role stranger login password 'stranger'; create table private as " + ONE_ROW)
     with pytest.raises(PermissionDeniedError, match="permission denied for table private"):
-        make_store(definitions("table: private"), user="stranger", password="stranger")
+        score(make_store(definitions("table: private"), user="stranger", password="stranger"))
     slow = make_store(query(ONE_ROW + " from pg_sleep(60)"), options="-c statement_timeout=300")
     with pytest.raises(ExhaustedError, match="statement timeout"):
         score(slow)
@@ -165,7 +165,7 @@ def test_fingerprints_change_with_the_rows(server, make_store, tmp_path):
     assert "marked of warehouse, table " in first[0]
     server.run("create table other as select 1")
     assert fingerprint("second") == first
-    server.run(f"insert into marked {ONE_ROW}; select pg_stat_force_next_flush()")
+    server.run(f"insert into marked {ONE_ROW}")
     server.wait_for("select 1 where pg_stat_get_tuples_inserted('marked'::regclass) = 2")
     third = fingerprint("third")
     assert third != first
@@ -184,51 +184,67 @@ from datetime import datetime, timezone
 from lodestore import FeatureStore
 store = FeatureStore(sys.argv[1])
 moment = datetime(2024, 3, 1, tzinfo=timezone.utc)
-asked = {"driver_id": [*range(int(sys.argv[2]))], "event_timestamp": [moment] * int(sys.argv[2])}
-print("ready", flush=True)
-answer = store.get_historical_features(asked, ["stats:score"]).to_arrow()
-print(answer["score"].null_count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+asked = {"driver_id": [*range(1, int(sys.argv[2]) + 1)], "event_timestamp": [moment] * int(sys.argv[2])}
+try:
+    answer = store.get_historical_features(asked, ["stats:score"]).to_arrow()
+    print(answer["score"].null_count, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    sys.stdin.read()
 """
 
 
 def start(tmp_path, questions):
     command = [sys.executable, "-c", READ_ALL, str(tmp_path / "repo"), str(questions)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
 def test_m4_a_table_of_two_million_rows_is_read_in_little_memory(server, make_store, tmp_path):
     # Two million rows of about 500 bytes: 1 GB, of which next to nothing is kept.
-    rows = "select 1000 + i % 5000 as driver_id, timestamptz '2024-01-01 00:00Z' + i * interval '1 second' as at, "
+    rows = "select 1001 + i % 5000 as driver_id, timestamptz '2024-01-01 00:00Z' + i * interval '1 second' as at, "
     rows += "repeat('x', 400) || i as score from generate_series(0, 1999999) as i"
     make_store(query(rows).replace("float64", "string"))
     reading = start(tmp_path, 6000)
     out, error = reading.communicate(timeout=300)
     assert reading.returncode == 0, error
-    nulls, megabytes = map(int, out.split()[1:])
+    nulls, megabytes = map(int, out.split())
     assert nulls == 1000
     assert megabytes < 400
 
 
-@pytest.mark.parametrize("signal_sent", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "killed"])
-@pytest.mark.parametrize(
-    "slow",
-    [
-        # One that waits, and one that sends rows without end.
-        ONE_ROW + " from pg_sleep(120)",
-        ONE_ROW + " from generate_series(1, 1000000000)",
-    ],
-    ids=["waiting", "sending"],
-)
-def test_nothing_is_left_running_at_the_server(server, make_store, tmp_path, slow, signal_sent):
-    make_store(query(slow))
-    sessions = "(select from pg_stat_activity where application_name = 'lodestore' and query like 'COPY%')"
-    server.wait_for(f"select 1 where not exists {sessions}")
+# A query that waits, and one that sends rows without end.
+ENDLESS = {"waiting": ONE_ROW + " from pg_sleep(120)", "sending": ONE_ROW + " from generate_series(1, 1000000000)"}
+
+RUNNING = "(select from pg_stat_activity where application_name = 'lodestore' and query like 'COPY%')"
+
+
+def start_endless(server, make_store, tmp_path, sql):
+    make_store(query(sql))
+    server.wait_for(f"select 1 where not exists {RUNNING}")
     reading = start(tmp_path, 1)
-    server.wait_for(f"select 1 where exists {sessions}")
-    os.kill(reading.pid, signal_sent)
-    _, error = reading.communicate(timeout=30)
-    assert signal_sent == signal.SIGKILL or "KeyboardInterrupt" in error
-    server.wait_for(f"select 1 where not exists {sessions}", 5)
+    server.wait_for(f"select 1 where exists {RUNNING}")
+    return reading
+
+
+@pytest.mark.parametrize("sql", ENDLESS.values(), ids=ENDLESS)
+def test_a_query_is_cancelled_when_nobody_waits_for_it(server, make_store, tmp_path, sql):
+    reading = start_endless(server, make_store, tmp_path, sql)
+    before = server.log().count("canceling statement due to user request")
+    os.kill(reading.pid, signal.SIGINT)
+    assert reading.stdout.readline() == "interrupted\n"
+    server.wait_for(f"select 1 where not exists {RUNNING}", 4)
+    assert server.log().count("canceling statement due to user request") == before + 1
+    assert reading.poll() is None
+    reading.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("sql", ENDLESS.values(), ids=ENDLESS)
+def test_a_query_ends_when_the_process_that_waits_is_killed(server, make_store, tmp_path, sql):
+    reading = start_endless(server, make_store, tmp_path, sql)
+    reading.kill()
+    reading.communicate(timeout=30)
+    server.wait_for(f"select 1 where not exists {RUNNING}", 5)
 
 
 def test_a_server_that_stops_is_unavailable_and_nothing_is_half_written(server, make_store):

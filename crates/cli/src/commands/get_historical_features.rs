@@ -1,20 +1,22 @@
 //! `lodestore get-historical-features`
 
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use futures::StreamExt;
-use lodestore::core::offline::{BatchStream, HistoricalOptions};
+use lodestore::core::offline::{BatchStream, HistoricalOptions, RunReport};
 use lodestore::core::time::EventTime;
 use lodestore::core::{Error, Result};
 use lodestore::{HistoricalQuestions, write_frame};
 use serde_json::{Value, json};
 
 use super::{features, values};
-use crate::args::HistoricalArgs;
+use crate::args::{Explain, HistoricalArgs};
 use crate::error::Exit;
 use crate::printer::{Format, Printer, table};
+use crate::progress::{Interrupt, watch};
 use crate::session::Session;
 
 /// How many rows are printed.
@@ -24,22 +26,51 @@ pub(super) fn run(session: &Session, args: &HistoricalArgs) -> Result<Exit> {
     let printer = session.printer;
     let (features, names) = features(&args.features)?;
     let options = HistoricalOptions { as_known: args.as_known, use_defaults: args.features.use_defaults };
+    let (explain, output) = (args.explain, args.output.clone());
     let store = session.store()?;
-    session.block_on(async {
-        let request = store.historical_request(&features, names).await?;
-        let questions = questions(args)?;
-        let job = store.historical_features(request, questions, options).await?;
-        if args.explain {
-            let explained = job.explain().await?;
-            printer.answer(&explained, &json!({"plan": explained}))?;
-            return Ok(Exit::Fine);
+    let questions = questions(args)?;
+    let interrupt = Interrupt::listen_and_say(printer, "stopping; Ctrl-C again stops at once")?;
+    let report = Arc::new(RunReport::default());
+    let work = {
+        let report = Arc::clone(&report);
+        async move {
+            let request = store.historical_request(&features, names).await?;
+            let job = store.historical_features(request, questions, options).await?;
+            let explained = match explain {
+                Some(Explain::Plan) => job.explain().await?,
+                Some(Explain::Analyze) => job.explain_analyze().await?,
+                None => {
+                    let answer = report.until_cancelled(job.run_reporting(&report).await?);
+                    return match &output {
+                        Some(file) => write(answer, file).await,
+                        None => preview(printer, answer).await,
+                    };
+                }
+            };
+            let json = json!({"plan": explained});
+            Ok(Shown { text: explained, json, note: None })
         }
-        match &args.output {
-            Some(file) => write(printer, job.run().await?, file).await?,
-            None => preview(printer, job.run().await?).await?,
+    };
+    let done = session.block_on(async { watch(printer, &report, &interrupt, work).await });
+    match done {
+        Err(error) if interrupt.is_set() => {
+            printer.error(&error);
+            Ok(Exit::Interrupted)
         }
-        Ok(Exit::Fine)
-    })
+        done => {
+            let Shown { text, json, note } = done?;
+            printer.answer(text, &json)?;
+            note.iter().for_each(|note| printer.note(note));
+            Ok(Exit::Fine)
+        }
+    }
+}
+
+/// What is printed in the end, as text or JSON, and what people are told besides.
+struct Shown {
+    text: String,
+    json: Value,
+    note: Option<String>,
 }
 
 fn questions(args: &HistoricalArgs) -> Result<HistoricalQuestions> {
@@ -47,18 +78,21 @@ fn questions(args: &HistoricalArgs) -> Result<HistoricalQuestions> {
         let file = std::path::absolute(file).map_err(|e| Error::io(format!("finding '{}'", file.display()), e))?;
         return Ok(HistoricalQuestions::File(file));
     }
+    if let Some(sql) = &args.entities_sql {
+        return Ok(HistoricalQuestions::Sql(sql.clone()));
+    }
     let time = |text: &Option<String>| text.as_deref().map(EventTime::parse).transpose();
     Ok(HistoricalQuestions::Interval { start: time(&args.start)?, end: time(&args.end)? })
 }
 
-async fn write(printer: Printer, answer: BatchStream, file: &Path) -> Result<()> {
+async fn write(answer: BatchStream, file: &Path) -> Result<Shown> {
     let rows = write_frame(answer, file).await?;
     let text = format!("Wrote {rows} rows to '{}'", file.display());
-    printer.answer(text, &json!({"file": file, "rows": rows}))
+    Ok(Shown { text, json: json!({"file": file, "rows": rows}), note: None })
 }
 
-/// Prints the first rows, and counts all.
-async fn preview(printer: Printer, mut answer: BatchStream) -> Result<()> {
+/// Shows the first rows, and counts all.
+async fn preview(printer: Printer, mut answer: BatchStream) -> Result<Shown> {
     let mut first = Vec::new();
     let mut rows = 0;
     while let Some(batch) = answer.batches.next().await {
@@ -69,17 +103,14 @@ async fn preview(printer: Printer, mut answer: BatchStream) -> Result<()> {
         rows += batch.num_rows();
     }
     let first = concat_batches(&answer.schema, &first)?;
-    match printer.format() {
-        Format::Text => printer.answer(to_table(&first)?, &Value::Null)?,
+    let note = (rows > SHOWN).then(|| format!("{SHOWN} of {rows} rows; -o FILE writes all of them"));
+    Ok(match printer.format() {
+        Format::Text => Shown { text: to_table(&first)?, json: Value::Null, note },
         Format::Json => {
-            let objects = values::to_objects(&first)?;
-            printer.answer("", &json!({"rows": objects, "total_rows": rows}))?;
+            let json = json!({"rows": values::to_objects(&first)?, "total_rows": rows});
+            Shown { text: String::new(), json, note }
         }
-    }
-    if rows > SHOWN {
-        printer.note(format!("{SHOWN} of {rows} rows; -o FILE writes all of them"));
-    }
-    Ok(())
+    })
 }
 
 fn to_table(rows: &RecordBatch) -> Result<String> {

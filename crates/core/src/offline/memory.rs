@@ -10,7 +10,9 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
-use super::{BatchStream, HistoricalPlan, OfflineEngine, RunReport, ScanColumns, ScanPlan};
+use super::{
+    BatchStream, HistoricalPlan, OfflineEngine, RunReport, ScanColumns, ScanPlan, WriteTarget, Written,
+};
 use crate::definition::{TableRef, ViewVersion};
 use crate::entity_key::EntityKeys;
 use crate::error::{Error, Result};
@@ -119,6 +121,10 @@ impl OfflineEngine for MemoryEngine {
 
     async fn query(&self, _: &str, _: &[(String, TableRef)]) -> Result<BatchStream> {
         Err(Error::unsupported("the engine in memory speaks no SQL"))
+    }
+
+    async fn write(&self, _: BatchStream, target: &WriteTarget) -> Result<Written> {
+        Err(Error::unsupported(format!("the engine in memory writes no files; '{}' is one", target.path)))
     }
 
     fn keep_frame(&self, source: &str, schema: SchemaRef, rows: Vec<RecordBatch>) {

@@ -3,6 +3,7 @@
 mod memory;
 mod plan;
 mod report;
+mod target;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::time::EventTime;
 pub use memory::{MemoryEngine, take_winners};
 pub use plan::{HistoricalOptions, HistoricalPlan, time_column};
 pub use report::{RunReport, ViewReport};
+pub use target::{WriteFormat, WriteMode, WriteTarget, Written};
 
 /// Record batches of one schema, as they are computed.
 pub struct BatchStream {
@@ -120,6 +122,14 @@ pub trait OfflineEngine: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// `Invalid` for what is no query of these tables, `Unsupported` if the engine speaks no SQL.
     async fn query(&self, sql: &str, tables: &[(String, TableRef)]) -> Result<BatchStream>;
+
+    /// Writes the rows of an answer, as they come: all of them or, if it fails or is dropped, none. A relative
+    /// path starts where those of tables do.
+    ///
+    /// # Errors
+    /// What the answer says; `AlreadyExists` for a folder that has files in it, `Unsupported` for what the
+    /// engine can't write.
+    async fn write(&self, answer: BatchStream, target: &WriteTarget) -> Result<Written>;
 
     /// Keeps a frame in memory as the table of the memory source of this name.
     fn keep_frame(&self, source: &str, schema: SchemaRef, rows: Vec<RecordBatch>);

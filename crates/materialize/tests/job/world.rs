@@ -9,7 +9,9 @@ use futures::executor::block_on;
 use futures::{StreamExt, stream};
 use lodestore_core::Result;
 use lodestore_core::definition::TableRef;
-use lodestore_core::offline::{BatchStream, HistoricalPlan, MemoryEngine, OfflineEngine, RunReport, ScanPlan};
+use lodestore_core::offline::{
+    BatchStream, HistoricalPlan, MemoryEngine, OfflineEngine, RunReport, ScanPlan, WriteTarget, Written,
+};
 use lodestore_core::online::{FeatureStatus, MemoryOnlineStore, OnlineStore, OnlineView, Watermark, WriteReport};
 use lodestore_core::rows::{TimeColumns, keys_of, normalize};
 use lodestore_core::time::{EventTime, ManualClock, Micros};
@@ -64,6 +66,10 @@ impl OfflineEngine for Batched {
 
     async fn query(&self, sql: &str, tables: &[(String, TableRef)]) -> Result<BatchStream> {
         self.memory.query(sql, tables).await
+    }
+
+    async fn write(&self, answer: BatchStream, target: &WriteTarget) -> Result<Written> {
+        self.memory.write(answer, target).await
     }
 
     fn keep_frame(&self, source: &str, schema: SchemaRef, rows: Vec<RecordBatch>) {

@@ -63,7 +63,10 @@ impl Keys {
     /// Puts the number of each row's key into `numbers`.
     pub(crate) fn find(&self, columns: &[KeyColumn], rows: usize, numbers: &mut Vec<u32>) {
         numbers.clear();
-        numbers.resize(rows, 0);
+        numbers.resize(rows, if self.count == 0 { NO_KEY } else { 0 });
+        if self.count == 0 {
+            return;
+        }
         for (place, (column, values)) in columns.iter().zip(&self.columns).enumerate() {
             let before = if place > 0 { std::mem::replace(numbers, vec![0; rows]) } else { Vec::new() };
             match (column, values) {
@@ -213,8 +216,8 @@ impl Integers {
     fn values(&self) -> Option<KeyValues> {
         let mut known: Box<dyn Iterator<Item = i64>> = match self {
             Self::Dense { least, numbers } => {
-                let known = numbers.iter().zip(*least..).filter(|(number, _)| **number != NO_KEY);
-                Box::new(known.map(|(_, value)| value))
+                let known = numbers.iter().enumerate().filter(|(_, number)| **number != NO_KEY);
+                Box::new(known.map(|(place, _)| *least + place as i64))
             }
             Self::Hashed { slots, .. } => {
                 Box::new(slots.iter().filter(|slot| slot.number != NO_KEY).map(|slot| slot.value))

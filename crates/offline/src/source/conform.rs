@@ -16,7 +16,15 @@ use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 pub(crate) fn conform(array: &ArrayRef, to: &Field) -> Result<ArrayRef, ArrowError> {
     match (array.data_type(), to.data_type()) {
         (from, to) if from == to => Ok(Arc::clone(array)),
-        (DataType::Struct(_), DataType::Struct(fields)) => Ok(Arc::new(conform_struct(array.as_struct(), fields)?)),
+        (DataType::Struct(_), DataType::Struct(fields)) => {
+            let rows = array.as_struct();
+            let columns = fields.iter().map(|field| match find(rows.fields(), field) {
+                Some(place) => conform(rows.column(place), field),
+                None => Ok(new_null_array(field.data_type(), rows.len())),
+            });
+            let (columns, nulls) = (columns.collect::<Result<_, _>>()?, rows.nulls().cloned());
+            Ok(Arc::new(StructArray::try_new_with_length(fields.clone(), columns, nulls, rows.len())?))
+        }
         (DataType::List(_), DataType::List(item)) => {
             let list = array.as_list::<i32>();
             let values = conform(list.values(), item)?;
@@ -35,16 +43,6 @@ pub(crate) fn conform(array: &ArrayRef, to: &Field) -> Result<ArrayRef, ArrowErr
         }
         _ => cast(array, to.data_type()),
     }
-}
-
-/// Returns a struct of these fields; see [`conform`].
-pub(crate) fn conform_struct(array: &StructArray, fields: &Fields) -> Result<StructArray, ArrowError> {
-    let columns = fields.iter().map(|field| match find(array.fields(), field) {
-        Some(place) => conform(array.column(place), field),
-        None => Ok(new_null_array(field.data_type(), array.len())),
-    });
-    let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    StructArray::try_new_with_length(fields.clone(), columns, array.nulls().cloned(), array.len())
 }
 
 /// Returns where among a file's fields a field is.

@@ -77,9 +77,22 @@ pub fn trials(harness: Arc<dyn EngineHarness>) -> Vec<Trial> {
         scans::m1_rows_created_since_are_taken_however_old,
         scans::p9_the_questions_of_an_interval_are_its_keys_and_times,
     );
-    match golden::trials(&harness) {
-        Ok(golden) => all.extend(golden),
-        Err(failed) => all.push(Trial::test("golden", move || Err(failed))),
-    }
+    all.extend(golden_trials("engine", &harness));
     all
+}
+
+/// Returns the tests of a way to answer that an engine can be made to take: cases of every family
+/// against the oracle, and the golden cases. Their names begin with `way`.
+#[must_use]
+#[allow(clippy::needless_pass_by_value, reason = "callers make a harness for this call alone")]
+pub fn trials_of_way(way: &str, harness: Arc<dyn EngineHarness>) -> Vec<Trial> {
+    let cases = Arc::clone(&harness);
+    let every_family = move || cases.block_on(Box::pin(properties::every_family(cases.as_ref())));
+    let mut all = vec![Trial::test(format!("{way}::every_family"), every_family)];
+    all.extend(golden_trials(way, &harness));
+    all
+}
+
+fn golden_trials(way: &str, harness: &Arc<dyn EngineHarness>) -> Vec<Trial> {
+    golden::trials(way, harness).unwrap_or_else(|failed| vec![Trial::test(format!("{way}::golden"), move || Err(failed))])
 }

@@ -34,19 +34,26 @@ pub(super) async fn v3_property(harness: &dyn EngineHarness) -> Outcome {
     family(harness, "v3_property", Focus::Defaults).await
 }
 
+/// Runs cases of all families in turn.
+pub(super) async fn every_family(harness: &dyn EngineHarness) -> Outcome {
+    const FAMILIES: [Focus; 5] = [Focus::Time, Focus::Join, Focus::AsKnown, Focus::Types, Focus::Defaults];
+    for_each_seed("every_family", async |seed| case(harness, FAMILIES[seed as usize % FAMILIES.len()], seed).await).await
+}
+
 async fn family(harness: &dyn EngineHarness, name: &str, focus: Focus) -> Outcome {
-    for_each_seed(name, async |seed| {
-        let GeneratedRetrieval { retrieval, names } = GeneratedRetrieval::from_seed(focus, seed)?;
-        let found: Vec<&str> = retrieval.request.columns.iter().map(|column| column.name.as_str()).collect();
-        check_eq!(found, names, "the answer columns are not called as asked");
-        let judged = async {
-            let engine = harness.engine(&retrieval.tables)?;
-            let answer = retrieval.ask(engine.as_ref(), 1 + seed as usize % 7).await?;
-            retrieval.check_answer(&answer)
-        };
-        judged.await.map_err(|failed| describe(&retrieval, &failed))
-    })
-    .await
+    for_each_seed(name, async |seed| case(harness, focus, seed).await).await
+}
+
+async fn case(harness: &dyn EngineHarness, focus: Focus, seed: u64) -> Outcome {
+    let GeneratedRetrieval { retrieval, names } = GeneratedRetrieval::from_seed(focus, seed)?;
+    let found: Vec<&str> = retrieval.request.columns.iter().map(|column| column.name.as_str()).collect();
+    check_eq!(found, names, "the answer columns are not called as asked");
+    let judged = async {
+        let engine = harness.engine(&retrieval.tables)?;
+        let answer = retrieval.ask(engine.as_ref(), 1 + seed as usize % 7).await?;
+        retrieval.check_answer(&answer)
+    };
+    judged.await.map_err(|failed| describe(&retrieval, &failed))
 }
 
 /// Adds what was asked to a failure.

@@ -51,15 +51,17 @@ pub struct GoldenCase {
     pub retrieval: Result<Retrieval, String>,
 }
 
-/// Returns a test for each `.case` file of this crate.
+/// Returns a test for each `.case` file of this crate; their names begin with `prefix`.
 ///
 /// # Errors
 /// If the folder can't be read.
-pub fn trials(harness: &Arc<dyn EngineHarness>) -> Result<Vec<Trial>, Failed> {
+pub fn trials(prefix: &str, harness: &Arc<dyn EngineHarness>) -> Result<Vec<Trial>, Failed> {
     let trial = |path: PathBuf| {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let harness = Arc::clone(harness);
-        Trial::test(format!("golden::{name}"), move || harness.block_on(Box::pin(check_file(harness.as_ref(), &path))))
+        Trial::test(format!("{prefix}::golden::{name}"), move || {
+            harness.block_on(Box::pin(check_file(harness.as_ref(), &path)))
+        })
     };
     Ok(case_files()?.into_iter().map(trial).collect())
 }

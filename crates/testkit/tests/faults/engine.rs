@@ -77,6 +77,10 @@ impl OfflineEngine for FaultyEngine {
         self.1.query(sql, tables).await
     }
 
+    async fn write(&self, answer: BatchStream, target: &WriteTarget) -> Result<Written> {
+        self.1.write(answer, target).await
+    }
+
     fn keep_frame(&self, source: &str, schema: SchemaRef, rows: Vec<RecordBatch>) {
         self.1.keep_frame(source, schema, rows);
     }

@@ -17,9 +17,10 @@ use delta_kernel::transaction::BoundWriteContext;
 use delta_kernel::{Engine, ExpressionEvaluator, KernelResult};
 use lodestore_core::{Error, Result};
 use object_store::ObjectStoreExt;
+use object_store::buffered::BufWriter;
 use object_store::path::Path;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::arrow::async_writer::{AsyncArrowWriter, ParquetObjectWriter};
+use parquet::arrow::async_writer::AsyncArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use tokio::runtime::Handle;
@@ -97,7 +98,7 @@ struct OpenFile {
     context: BoundWriteContext,
     /// From the rows of the table, without its partition columns, to what files hold.
     evaluator: Arc<dyn ExpressionEvaluator>,
-    writer: AsyncArrowWriter<ParquetObjectWriter>,
+    writer: AsyncArrowWriter<BufWriter>,
     location: Path,
     path: String,
     rows: u64,
@@ -206,7 +207,7 @@ impl DataFiles {
         let properties = WriterProperties::builder().set_compression(Compression::ZSTD(Default::default())).build();
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         self.written.paths.push(location.clone());
-        let sink = ParquetObjectWriter::new(Arc::clone(&self.written.place.store), location.clone());
+        let sink = BufWriter::new(Arc::clone(&self.written.place.store), location.clone());
         let writer = AsyncArrowWriter::try_new_with_options(sink, Arc::new(schema), options);
         let writer = writer.map_err(|e| from_parquet(&format!("'{path}'"), e))?;
         Ok(OpenFile { context, evaluator, writer, location, path, rows: 0 })

@@ -6,16 +6,20 @@ use std::io::Cursor;
 use std::iter;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, StructArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Schema};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StringArray, StructArray,
+    new_null_array,
+};
+use arrow::compute::{cast, nullif};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
+use arrow::error::ArrowError;
 use arrow::json::writer::LineDelimited;
 use arrow::json::{ReaderBuilder, WriterBuilder};
 use bytes::Bytes;
 use delta_kernel::engine::arrow_conversion::{TryFromArrow, TryIntoArrow};
 use delta_kernel::engine::arrow_data::{ArrowEngineData, EngineDataArrowExt};
 use delta_kernel::engine::arrow_expression::ArrowEvaluationHandler;
-use delta_kernel::schema::{SchemaRef, StructType};
+use delta_kernel::schema::{MetadataColumnSpec, SchemaRef, StructField, StructType};
 use delta_kernel::{
     Engine, EngineData, EvaluationHandler, FileDataReadResultIterator, FileMeta, FileSlice, FilteredEngineData,
     JsonHandler, KernelError, KernelResult, KernelResultIterator, KernelResultIteratorStatic, ParquetFooter,
@@ -31,7 +35,7 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use url::Url;
 
-use crate::source::conform::{conform_struct, find};
+use crate::source::conform::{conform, find};
 
 /// Runs work of the kernel, which waits for files, where waiting holds nobody up.
 ///
@@ -193,11 +197,11 @@ impl JsonHandler for LogFiles {
         schema: SchemaRef,
         _: Option<PredicateRef>,
     ) -> KernelResult<FileDataReadResultIterator> {
-        let (log, schema) = (self.clone(), Arc::<Schema>::new(schema.as_ref().try_into_arrow()?));
+        let (log, asked) = (self.clone(), Asked::of(&schema)?);
         Ok(one_after_the_other(files, move |file| {
             let bytes = log.read(&file.location)?;
-            let reader = ReaderBuilder::new(Arc::clone(&schema)).with_coerce_primitive(true);
-            Ok(Box::new(reader.build(Cursor::new(bytes))?.map(|batch| Ok(data(batch?)))))
+            let reader = ReaderBuilder::new(asked.in_files()).with_coerce_primitive(true);
+            Ok(asked.rows_of(file, reader.build(Cursor::new(bytes))?))
         }))
     }
 
@@ -227,17 +231,14 @@ impl ParquetHandler for LogFiles {
         schema: SchemaRef,
         _: Option<PredicateRef>,
     ) -> KernelResult<FileDataReadResultIterator> {
-        let (log, wanted) = (self.clone(), Arc::<Schema>::new(schema.as_ref().try_into_arrow()?));
+        let (log, asked) = (self.clone(), Asked::of(&schema)?);
         Ok(one_after_the_other(files, move |file| {
             let (bytes, metadata) = log.footer(file)?;
-            let roots = wanted.fields().iter().filter_map(|field| find(metadata.schema().fields(), field));
+            let in_files = asked.in_files();
+            let roots = in_files.fields().iter().filter_map(|field| find(metadata.schema().fields(), field));
             let mask = ProjectionMask::roots(metadata.parquet_schema(), roots.collect::<Vec<_>>());
             let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata).with_projection(mask);
-            let wanted = Arc::clone(&wanted);
-            Ok(Box::new(reader.build()?.map(move |batch| {
-                let rows = conform_struct(&StructArray::from(batch?), wanted.fields())?;
-                Ok(data(RecordBatch::from(rows)))
-            })))
+            Ok(asked.rows_of(file, reader.build()?))
         }))
     }
 
@@ -251,6 +252,53 @@ impl ParquetHandler for LogFiles {
     }
 }
 
+/// The columns that the kernel asks for: those of files, and some that tell where a row is.
+#[derive(Clone)]
+struct Asked(Vec<(FieldRef, Option<MetadataColumnSpec>)>);
+
+impl Asked {
+    fn of(schema: &StructType) -> KernelResult<Self> {
+        let field = |field: &StructField| {
+            let arrow: Field = field.try_into_arrow()?;
+            Ok((Arc::new(arrow), field.get_metadata_column_spec()))
+        };
+        Ok(Self(schema.fields().map(field).collect::<KernelResult<_>>()?))
+    }
+
+    fn in_files(&self) -> Arc<Schema> {
+        let fields = self.0.iter().filter(|(_, tells)| tells.is_none()).map(|(field, _)| Arc::clone(field));
+        Arc::new(Schema::new(fields.collect::<Fields>()))
+    }
+
+    fn rows_of(
+        &self,
+        file: &FileMeta,
+        batches: impl Iterator<Item = Result<RecordBatch, ArrowError>> + Send + 'static,
+    ) -> FileDataReadResultIterator {
+        let (asked, url) = (self.clone(), file.location.to_string());
+        let mut row: i64 = 0;
+        Box::new(batches.map(move |batch| {
+            let rows = mask_children(&StructArray::from(batch?))?;
+            let count = rows.len();
+            let columns = asked.0.iter().map(|(field, tells)| -> KernelResult<ArrayRef> {
+                Ok(match (tells, find(rows.fields(), field)) {
+                    (Some(MetadataColumnSpec::FilePath), _) => Arc::new(StringArray::from(vec![url.as_str(); count])),
+                    (Some(MetadataColumnSpec::RowIndex), _) => {
+                        Arc::new(Int64Array::from_iter_values((row..).take(count)))
+                    }
+                    (None, Some(place)) => conform(rows.column(place), field)?,
+                    _ => new_null_array(field.data_type(), count),
+                })
+            });
+            let columns = columns.collect::<KernelResult<Vec<_>>>()?;
+            row += i64::try_from(count).unwrap_or(i64::MAX);
+            let schema = Schema::new(asked.0.iter().map(|(field, _)| Arc::clone(field)).collect::<Fields>());
+            let options = RecordBatchOptions::new().with_row_count(Some(count));
+            Ok(data(RecordBatch::try_new_with_options(Arc::new(schema), columns, &options)?))
+        }))
+    }
+}
+
 /// Returns the rows of files in their order; each is read when the one before it has ended.
 fn one_after_the_other(
     files: &[FileMeta],
@@ -258,6 +306,21 @@ fn one_after_the_other(
 ) -> FileDataReadResultIterator {
     let rows = move |file: FileMeta| read(&file).unwrap_or_else(|error| Box::new(iter::once(Err(error))));
     Box::new(files.to_vec().into_iter().flat_map(rows))
+}
+
+/// Makes the fields of structs null where the structs are. The kernel looks at them alone, and readers of
+/// Parquet leave there what they like.
+fn mask_children(rows: &StructArray) -> Result<StructArray, ArrowError> {
+    let is_null = rows.nulls().map(|nulls| BooleanArray::from(!nulls.inner()));
+    let columns = rows.columns().iter().map(|column| {
+        let masked = is_null.as_ref().map_or_else(|| Ok(Arc::clone(column)), |is_null| nullif(column, is_null))?;
+        Ok(match masked.as_struct_opt() {
+            Some(nested) => Arc::new(mask_children(nested)?),
+            None => masked,
+        })
+    });
+    let columns = columns.collect::<Result<_, ArrowError>>()?;
+    StructArray::try_new_with_length(rows.fields().clone(), columns, rows.nulls().cloned(), rows.len())
 }
 
 fn data(rows: RecordBatch) -> Box<dyn EngineData> {

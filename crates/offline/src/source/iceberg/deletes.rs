@@ -2,24 +2,19 @@
 //! deletion vectors), and by the values of columns (equality deletes).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StructArray, UInt32Array};
-use arrow::compute::take;
-use arrow::datatypes::{DataType, Field, Fields, Int64Type};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Field, Int64Type};
 use arrow::row::{OwnedRow, RowConverter, SortField};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{DataContentType, DataFileFormat, ManifestEntryRef};
 use lodestore_core::{Error, Result};
-use object_store::path::Path;
-use parquet::arrow::async_reader::ParquetObjectReader;
-use parquet::arrow::{PARQUET_FIELD_ID_META_KEY, ParquetRecordBatchStreamBuilder, ProjectionMask};
 
 use super::metadata::MetadataFiles;
 use super::{Entry, unsupported};
-use crate::error::{from_arrow, from_parquet};
-use crate::source::conform::{conform_struct, find};
-use crate::source::delta;
-use crate::source::parquet::{DataFile, TableColumn};
+use crate::source::parquet::{DataFile, ParquetTable, TableColumn};
+use crate::source::{Bounds, Table, delta};
 
 /// The ids of the columns of a file of position deletes.
 const FILE_PATH_ID: i32 = 2_147_483_546;
@@ -82,11 +77,10 @@ impl Deletes {
     }
 
     async fn add_positions(&mut self, files: &MetadataFiles<'_>, entry: &ManifestEntryRef) -> Result<()> {
-        let columns = Fields::from(vec![
-            field(&Field::new("file_path", DataType::Utf8, true), FILE_PATH_ID),
-            field(&Field::new("pos", DataType::Int64, true), POSITION_ID),
-        ]);
-        let rows = read_columns(files, &files.locate(entry.file_path())?, &columns).await?;
+        let column =
+            |name: &str, ty, id| TableColumn { id: Some(id), ..TableColumn::plain(Field::new(name, ty, true)) };
+        let columns = [column("file_path", DataType::Utf8, FILE_PATH_ID), column("pos", DataType::Int64, POSITION_ID)];
+        let rows = read_columns(files, file_of(files, entry)?, &columns).await?;
         let sequence = sequence_of(entry);
         for batch in rows {
             let (paths, positions) = (batch.column(0).as_string::<i32>(), batch.column(1).as_primitive::<Int64Type>());
@@ -137,7 +131,7 @@ impl EqualityDelete {
         let columns = columns.ok_or_else(|| unsupported(files.path(), "rows deleted by nested or removed columns"))?;
         let converter = converter(&columns)?;
         let mut values = HashSet::new();
-        for batch in read_columns(files, &files.locate(entry.file_path())?, &fields(&columns)).await? {
+        for batch in read_columns(files, file_of(files, entry)?, &columns).await? {
             let rows = converter.convert_columns(batch.columns())?;
             values.extend(rows.iter().map(|row| row.owned()));
         }
@@ -157,16 +151,12 @@ impl EqualityDelete {
         let converter = converter(&self.columns)?;
         let mut deleted = Vec::new();
         let mut first = 0;
-        for batch in read_columns(files, &file.location, &fields(&self.columns)).await? {
-            let columns = self.columns.iter().zip(batch.columns()).map(|(column, array)| {
-                let constant = file.constants.iter().find(|(name, _)| name == column.field.name());
-                constant.map_or_else(|| Ok(array.clone()), |(_, value)| repeat(value, batch.len()))
-            });
-            let rows = converter.convert_columns(&columns.collect::<Result<Vec<_>>>()?)?;
+        for batch in read_columns(files, file.clone(), &self.columns).await? {
+            let rows = converter.convert_columns(batch.columns())?;
             let is_deleted = |(_, row): &(u64, OwnedRow)| self.values.contains(row);
             let numbered = (first..).zip(rows.iter().map(|row| row.owned()));
             deleted.extend(numbered.filter(is_deleted).map(|(row, _)| row));
-            first += batch.len() as u64;
+            first += batch.num_rows() as u64;
         }
         Ok(deleted)
     }
@@ -177,33 +167,24 @@ fn sequence_of(entry: &ManifestEntryRef) -> i64 {
     entry.sequence_number().unwrap_or_default()
 }
 
-fn repeat(value: &ArrayRef, rows: usize) -> Result<ArrayRef> {
-    Ok(take(value, &UInt32Array::from(vec![0; rows]), None)?)
-}
-
 fn converter(columns: &[TableColumn]) -> Result<RowConverter> {
     let sort_field = |column: &TableColumn| SortField::new(column.field.data_type().clone());
     Ok(RowConverter::new(columns.iter().map(sort_field).collect())?)
 }
 
-fn fields(columns: &[TableColumn]) -> Fields {
-    columns.iter().filter_map(|column| Some(field(&column.field, column.id?))).collect()
+/// Reads columns of a file, its rows in their order.
+async fn read_columns(files: &MetadataFiles<'_>, file: DataFile, columns: &[TableColumn]) -> Result<Vec<RecordBatch>> {
+    let table = ParquetTable::new(files.place.clone(), columns.to_vec(), vec![file], &files.unmapped(), String::new());
+    let names: Vec<&str> = columns.iter().map(|column| column.field.name().as_str()).collect();
+    let scan = Arc::new(table).scan(&names, &Bounds::default(), 1).await?;
+    stream::iter(scan.streams).flatten().try_collect().await
 }
 
-fn field(field: &Field, id: i32) -> Field {
-    field.clone().with_metadata([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())].into())
-}
-
-/// Reads columns of a Parquet file, found by their ids.
-async fn read_columns(files: &MetadataFiles<'_>, file: &Path, fields: &Fields) -> Result<Vec<StructArray>> {
-    let what = format!("'/{file}'");
-    let in_file = |e| from_parquet(&what, e);
-    let reader = ParquetObjectReader::new(files.place.store.clone(), file.clone());
-    let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(in_file)?;
-    let roots: Vec<_> = fields.iter().filter_map(|field| find(builder.schema().fields(), field)).collect();
-    let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-    let batches: Vec<_> =
-        builder.with_projection(mask).build().map_err(in_file)?.try_collect().await.map_err(in_file)?;
-    let conform = |batch| conform_struct(&StructArray::from(batch), fields).map_err(|e| from_arrow(&what, e));
-    batches.into_iter().map(conform).collect()
+fn file_of(files: &MetadataFiles<'_>, entry: &ManifestEntryRef) -> Result<DataFile> {
+    Ok(DataFile {
+        location: files.locate(entry.file_path())?,
+        size: entry.file_size_in_bytes(),
+        constants: Vec::new(),
+        deleted: Arc::new([]),
+    })
 }

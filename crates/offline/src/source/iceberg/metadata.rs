@@ -1,6 +1,7 @@
 //! The metadata of a table: its newest metadata file, and what that leads to.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -42,6 +43,11 @@ impl<'a> MetadataFiles<'a> {
     /// Returns the table's path, for messages.
     pub(super) fn path(&self) -> &'a str {
         &self.reference.path
+    }
+
+    /// Returns the table's reference with columns called as in the table.
+    pub(super) fn unmapped(&self) -> TableRef {
+        TableRef { field_mapping: BTreeMap::new(), ..self.reference.clone() }
     }
 
     /// Returns the metadata that the path leads to.
