@@ -1,4 +1,4 @@
-# make demo · make test · make check · make wheel
+# make demo · make test · make check · make bench · make bench-check · make wheel
 
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
@@ -7,7 +7,7 @@ VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 SCRIPTS := python/lodestore.data/scripts
 
-.PHONY: demo test test-rust test-python check fmt wheel install clean
+.PHONY: demo test test-rust test-python services check bench bench-check fmt wheel install clean
 
 ## Runs the main job on real data: define, apply, train, materialise, ask online, predict.
 demo: install
@@ -19,9 +19,23 @@ test: test-rust test-python
 test-rust:
 	cargo test --workspace
 
-test-python: install
+test-python: install services
 	cp $(CARGO_TARGET_DIR)/debug/lib_lodestore.so python/python/lodestore/_lodestore.abi3.so
 	cd python && PYTHONPATH=python $(BIN)/python -m pytest -q
+
+## Installs the servers that tests start, where they are missing.
+services:
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+	  $$([ $$(id -u) = 0 ] || echo sudo) apt-get install -y -q postgresql
+
+## Measures the point-in-time join beside its peers; see benches/README.md.
+bench: wheel
+	$(PYTHON) benches/pit/run.py --markdown
+
+## Counts the instructions of a fixed small join and compares the count with the stored one.
+bench-check:
+	command -v valgrind >/dev/null || $$([ $$(id -u) = 0 ] || echo sudo) apt-get install -y -q valgrind
+	$(PYTHON) benches/check.py
 
 ## Checks formatting, lints, types, licences and the direction of dependencies.
 check: $(VENV)/ready
@@ -29,15 +43,15 @@ check: $(VENV)/ready
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	cargo test -p lodestore-testkit --test direction
-	$(BIN)/ruff check python examples
-	$(BIN)/ruff format --check python examples
+	$(BIN)/ruff check python examples benches
+	$(BIN)/ruff format --check python examples benches
 	cd python && $(BIN)/mypy
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
 	cargo deny check bans licenses sources
 
 fmt: $(VENV)/ready
 	cargo fmt --all
-	$(BIN)/ruff format python examples
+	$(BIN)/ruff format python examples benches
 
 ## Builds dist/lodestore-*.whl: the package and, as its script, the native command line.
 wheel: $(VENV)/ready

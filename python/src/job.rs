@@ -1,11 +1,10 @@
 //! Historical retrievals.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use futures::TryStreamExt;
-use lodestore::core::offline::RunReport;
-use lodestore::{Frame, HistoricalJob, write_frame};
+use lodestore::core::offline::{RunReport, WriteFormat, WriteMode, WriteTarget};
+use lodestore::{Frame, HistoricalJob};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
@@ -57,23 +56,41 @@ impl PyRetrievalJob {
         run(py, &report, async move { if analyze { job.explain_analyze().await } else { job.explain().await } })
     }
 
-    fn write_parquet(&self, py: Python<'_>, path: &str) -> Result<u64> {
-        let (job, report) = self.new_run();
-        let path = path.to_owned();
-        let written = {
-            let report = Arc::clone(&report);
-            async move {
-                let answer = report.until_cancelled(job.run_reporting(&report).await?);
-                write_frame(answer, Path::new(&path)).await
-            }
-        };
-        run(py, &report, written)
+    fn write_parquet(
+        &self,
+        py: Python<'_>,
+        path: &str,
+        partition_by: Vec<String>,
+        max_rows_per_file: Option<u64>,
+    ) -> Result<u64> {
+        let target = WriteTarget::new(path, WriteFormat::Parquet);
+        self.write(py, WriteTarget { partition_by, max_rows_per_file, ..target })
+    }
+
+    fn write_csv(&self, py: Python<'_>, path: &str) -> Result<u64> {
+        self.write(py, WriteTarget::new(path, WriteFormat::Csv))
+    }
+
+    fn write_delta(&self, py: Python<'_>, path: &str, partition_by: Vec<String>, append: bool) -> Result<u64> {
+        let mode = if append { WriteMode::Append } else { WriteMode::Create };
+        let target = WriteTarget { partition_by, mode, ..WriteTarget::new(path, WriteFormat::Delta) };
+        self.write(py, target)
     }
 }
 
 impl PyRetrievalJob {
     fn new_run(&self) -> (HistoricalJob, Arc<RunReport>) {
         (self.0.clone(), Arc::default())
+    }
+
+    /// Runs the job, and returns how many rows were written.
+    fn write(&self, py: Python<'_>, target: WriteTarget) -> Result<u64> {
+        let (job, report) = self.new_run();
+        let written = {
+            let report = Arc::clone(&report);
+            async move { job.write(&target, &report).await }
+        };
+        Ok(run(py, &report, written)?.rows)
     }
 
     /// Runs the job up to its first batch: by then the join is done, and its errors are raised as what they are.

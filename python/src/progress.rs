@@ -21,12 +21,11 @@ const SWITCH: &str = "LODESTORE_PROGRESS";
 pub(crate) struct Line {
     wish: Option<bool>,
     is_seen: OnceLock<bool>,
-    started: Stopwatch,
     drawn: Mutex<Drawn>,
 }
 
-#[derive(Default)]
 struct Drawn {
+    started: Stopwatch,
     last: Option<Stopwatch>,
     width: usize,
 }
@@ -34,29 +33,29 @@ struct Drawn {
 impl Line {
     /// Returns a line that is drawn as wished; without a wish, in the main thread of a terminal or notebook.
     pub(crate) fn new(wish: Option<bool>) -> Self {
-        Self { wish, is_seen: OnceLock::new(), started: Stopwatch::start(), drawn: Mutex::default() }
+        Self { wish, is_seen: OnceLock::new(), drawn: Mutex::new(Drawn::nothing()) }
     }
 
-    /// Draws the line, if it is time to. To be called without the GIL.
-    pub(crate) fn show(&self, text: impl FnOnce() -> Option<String>) {
+    /// Draws the line, if it is time to; `text` is given how long the work goes on. To be called without the GIL.
+    pub(crate) fn show(&self, text: impl FnOnce(Duration) -> Option<String>) {
         let mut drawn = self.drawn();
         let is_due = match drawn.last {
             Some(last) => last.elapsed() >= REDRAW_EVERY,
-            None => self.wish == Some(true) || self.started.elapsed() >= FIRST_AFTER,
+            None => self.wish == Some(true) || drawn.started.elapsed() >= FIRST_AFTER,
         };
         if !is_due || !*self.is_seen.get_or_init(|| self.wish.unwrap_or_else(|| Python::attach(is_seen))) {
             return;
         }
-        if let Some(text) = text() {
+        if let Some(text) = text(drawn.started.elapsed()) {
             let width = drawn.width;
             Python::attach(|py| write(py, &format!("\r{text:<width$}")));
-            *drawn = Drawn { last: Some(Stopwatch::start()), width: text.chars().count() };
+            (drawn.last, drawn.width) = (Some(Stopwatch::start()), text.chars().count());
         }
     }
 
-    /// Takes the line away.
+    /// Takes the line away; the next one begins anew.
     pub(crate) fn clear(&self) {
-        let Drawn { width, .. } = std::mem::take(&mut *self.drawn());
+        let Drawn { width, .. } = std::mem::replace(&mut *self.drawn(), Drawn::nothing());
         if width > 0 {
             Python::attach(|py| write(py, &format!("\r{:width$}\r", "")));
         }
@@ -67,11 +66,19 @@ impl Line {
     }
 }
 
+impl Drawn {
+    fn nothing() -> Self {
+        Self { started: Stopwatch::start(), last: None, width: 0 }
+    }
+}
+
 /// A materialisation tells of its rows, and stops when its future is dropped.
 impl Progress for Line {
     fn rows_read(&self, view: &OnlineView, rows: u64) {
-        let rate = rows as f64 / self.started.elapsed().as_secs_f64().max(0.001);
-        self.show(|| Some(format!("{}: {rows} rows read, {rate:.0} rows/s", view.version.reference())));
+        self.show(|elapsed| {
+            let rate = rows as f64 / elapsed.as_secs_f64().max(0.001);
+            Some(format!("{}: {rows} rows read, {rate:.0} rows/s", view.version.reference()))
+        });
     }
 
     fn is_interrupted(&self) -> bool {

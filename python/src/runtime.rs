@@ -16,7 +16,7 @@ use crate::progress::Line;
 const SIGNALS_EVERY: Duration = Duration::from_millis(50);
 
 /// How long work that was told to stop may take to clean up before the caller goes on without it.
-const STOPS_WITHIN: Duration = Duration::from_millis(200);
+const STOPS_WITHIN: Duration = Duration::from_millis(150);
 
 /// The process's runtime. A forked child has none of its parent's threads and makes its own.
 static RUNTIME: Mutex<Option<(u32, Arc<Runtime>)>> = Mutex::new(None);
@@ -83,7 +83,7 @@ pub(crate) fn run<T: Send + 'static>(
                 line.clear();
                 return Err(interrupt.into());
             }
-            line.show(|| report.progress());
+            line.show(|_| report.progress());
         };
         line.clear();
         Ok(done.map_err(|e| Error::internal(format!("a retrieval ended early: {e}")))??)

@@ -167,8 +167,9 @@ impl PyFeatureStore {
         overwrite: bool,
     ) -> Result<String> {
         let existing = if overwrite { Existing::Replace } else { Existing::Keep };
-        let saved = wait(py, self.0.create_saved_dataset(&job.0, name.parse()?, path, tags, existing))?;
-        Ok(dataset_json(&saved).to_string())
+        let (store, job, name, path) = (Arc::clone(&self.0), job.0.clone(), name.parse()?, path.to_owned());
+        let saved = async move { store.create_saved_dataset(&job, name, &path, tags, existing).await };
+        Ok(dataset_json(&run(py, &RunReport::default(), saved)?).to_string())
     }
 
     fn saved_datasets(&self, py: Python<'_>) -> Result<String> {

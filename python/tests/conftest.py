@@ -41,9 +41,9 @@ class Tables:
                 "driver_id": pa.array([driver for driver, _ in pairs], pa.int64()),
                 "event_timestamp": pa.array([Tables.at(hour) for _, hour in pairs], pa.timestamp("us", "UTC")),
                 "created": pa.array([Tables.at(hour + driver) for driver, hour in pairs], pa.timestamp("us", "UTC")),
-                "trips": pa.array([None if hour == 12 else trips + hour * 10 + driver for driver, hour in pairs], pa.int64()),
+                "trips": pa.array([None if hour == 12 else trips + 10 * hour + driver for driver, hour in pairs], pa.int64()),
                 "rate": pa.array([float("nan") if hour == 18 else hour / (driver + 1) for driver, hour in pairs]),
-                "city": pa.array([cities[driver % 4] for driver, _ in pairs]),
+                "city": pa.array([cities[driver % 4] for driver, _ in pairs], pa.string()),
                 "day": pa.array([date(2024, 1, 1 + hour // 24) for _, hour in pairs]),
             }
         )

@@ -159,7 +159,7 @@ def test_wrong_questions_are_refused_by_name(applied):
     with pytest.raises(TypeError, match="features must be a list"):
         applied.get_historical_features(questions(), "driver_stats:trips")
     with pytest.raises(TypeError, match="entity_df must be"):
-        applied.get_historical_features("SELECT 1", FEATURES)
+        applied.get_historical_features(7, FEATURES)
     text_keys = pd.DataFrame({"driver_id": ["1001"], "event_timestamp": [at(10)]})
     with pytest.raises(InvalidError, match="driver_id"):
         applied.get_historical_features(text_keys, FEATURES).to_df()

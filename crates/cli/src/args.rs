@@ -267,9 +267,10 @@ pub struct HistoricalArgs {
     #[arg(long, visible_alias = "end-date", value_name = "TIME")]
     pub end: Option<String>,
 
-    /// Write the answer to this Parquet or CSV file, instead of printing its first 20 rows
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    /// Write the answer to this path or URL, instead of printing its first 20 rows: a .parquet or .csv file, or a
+    /// folder of Parquet files
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<String>,
 
     /// Use only rows that were recorded by the time of the question; needs created_timestamp_column
     ///

@@ -28,6 +28,7 @@ impl RowStamp {
     }
 
     /// Returns what orders rows before their values do (rule P3).
+    #[inline]
     #[must_use]
     pub fn order(self) -> (EventTime, EventTime) {
         (self.event, self.created)

@@ -27,24 +27,28 @@ impl EventTime {
     pub const MAX: Self = Self(i64::MAX);
 
     /// Returns the moment `micros` microseconds after the epoch.
+    #[inline]
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
     /// Returns UTC microseconds since the epoch.
+    #[inline]
     #[must_use]
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
     /// Returns the moment `by` later, [`EventTime::MAX`] at most. [`EventTime::MIN`] stays itself.
+    #[inline]
     #[must_use]
     pub const fn plus(self, by: Micros) -> Self {
         if self.0 == i64::MIN { self } else { Self(self.0.saturating_add(by.0)) }
     }
 
     /// Returns the moment `by` earlier, [`EventTime::MIN`] at least.
+    #[inline]
     #[must_use]
     pub const fn minus(self, by: Micros) -> Self {
         Self(self.0.saturating_sub(by.0))
@@ -165,12 +169,14 @@ impl Micros {
     }
 
     /// Returns the length in microseconds.
+    #[inline]
     #[must_use]
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
     /// Returns whether this is no time at all.
+    #[inline]
     #[must_use]
     pub const fn is_zero(&self) -> bool {
         self.0 == 0

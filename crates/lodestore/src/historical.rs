@@ -7,12 +7,14 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
 use futures::{StreamExt, TryStreamExt};
-use lodestore_core::Result;
 use lodestore_core::definition::TableRef;
-use lodestore_core::offline::{BatchStream, HistoricalOptions, HistoricalPlan, OfflineEngine, RunReport};
+use lodestore_core::offline::{
+    BatchStream, HistoricalOptions, HistoricalPlan, OfflineEngine, RunReport, WriteTarget, Written,
+};
 use lodestore_core::request::{ColumnNames, FeatureRequest};
 use lodestore_core::time::EventTime;
 use lodestore_core::types::timestamp_type;
+use lodestore_core::{Error, Result};
 use lodestore_offline::read_frame;
 
 use crate::interval;
@@ -77,6 +79,22 @@ impl HistoricalJob {
     /// What the engine says, at once or in the stream.
     pub async fn run_reporting(&self, report: &Arc<RunReport>) -> Result<BatchStream> {
         self.engine.historical(&self.plan, self.questions.clone(), report).await
+    }
+
+    /// Runs the job, writes its answer as it comes, and tells `report` how it goes. What is written is there
+    /// wholly or, if this fails or is dropped, not at all. A relative path starts at the current folder.
+    ///
+    /// # Errors
+    /// `AlreadyExists` for a folder that has files in it or a Delta table that is there; what the engine says.
+    pub async fn write(&self, target: &WriteTarget, report: &Arc<RunReport>) -> Result<Written> {
+        let mut target = target.clone();
+        if !target.path.contains("://") {
+            let absolute = std::path::absolute(&target.path);
+            let absolute = absolute.map_err(|e| Error::io(format!("finding '{}'", target.path), e))?;
+            target.path = absolute.to_string_lossy().into_owned();
+        }
+        let answer = report.until_cancelled(self.run_reporting(report).await?);
+        self.engine.write(answer, &target).await
     }
 
     /// Returns how the job would be run.

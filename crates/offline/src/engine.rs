@@ -9,13 +9,13 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::context::SQLOptions;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::{StreamExt, stream};
 use lodestore_core::definition::{TableRef, ViewVersion};
-use lodestore_core::offline::{BatchStream, HistoricalPlan, OfflineEngine, RunReport, ScanPlan};
+use lodestore_core::offline::{BatchStream, HistoricalPlan, OfflineEngine, RunReport, ScanPlan, WriteTarget, Written};
 use lodestore_core::rows::{TimeColumns, stamps_of};
 use lodestore_core::{Error, Result};
 
@@ -24,6 +24,7 @@ use crate::explain::explain;
 use crate::memory::budget;
 use crate::pit::{Known, Limits, PointInTimeJoinExec, Tuning, ViewPlan, Visibility, choose, interval, width};
 use crate::rows::rename;
+use crate::sink;
 use crate::source::{SourceConfig, Sources, SqlTable, Table};
 
 /// Settings of the engine.
@@ -204,6 +205,10 @@ impl OfflineEngine for DataFusionEngine {
         let answer = context.sql_with_options(sql, reading).await.map_err(in_query)?;
         let batches = answer.execute_stream().await.map_err(in_query)?;
         Ok(BatchStream { schema: batches.schema(), batches: batches.map(move |batch| batch.map_err(in_query)).boxed() })
+    }
+
+    async fn write(&self, answer: BatchStream, target: &WriteTarget) -> Result<Written> {
+        sink::write(self.sources.stores(), answer, target).await
     }
 
     fn keep_frame(&self, source: &str, schema: SchemaRef, rows: Vec<RecordBatch>) {

@@ -31,6 +31,11 @@ pub(crate) fn from_store(what: &str, error: object_store::Error) -> Error {
     Error::new(kind_of_object_store(&error), format!("reading {what}: {error}")).with_source(error)
 }
 
+/// Returns an error about `what` that was being written, with the kind that an object store's error calls for.
+pub(crate) fn writing_to_store(what: &str, error: object_store::Error) -> Error {
+    Error::new(kind_of_object_store(&error), format!("writing {what}: {error}")).with_source(error)
+}
+
 /// Returns an error about `what`, a Parquet file.
 pub(crate) fn from_parquet(what: &str, error: ParquetError) -> Error {
     from_datafusion(what, DataFusionError::ParquetError(Box::new(error)))
@@ -81,6 +86,9 @@ fn kind_of_object_store(error: &object_store::Error) -> ErrorKind {
         object_store::Error::NotFound { .. } => ErrorKind::NotFound,
         object_store::Error::PermissionDenied { .. } => ErrorKind::PermissionDenied,
         object_store::Error::Unauthenticated { .. } => ErrorKind::Unauthenticated,
+        object_store::Error::NotSupported { .. } | object_store::Error::NotImplemented { .. } => ErrorKind::Unsupported,
+        object_store::Error::AlreadyExists { .. } => ErrorKind::AlreadyExists,
+        object_store::Error::Precondition { .. } => ErrorKind::Conflict,
         object_store::Error::Generic { source, .. } => {
             let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(source.as_ref());
             while let Some(error) = cause {
@@ -89,11 +97,22 @@ fn kind_of_object_store(error: &object_store::Error) -> ErrorKind {
                 }
                 cause = error.source();
             }
-            ErrorKind::Unavailable
+            // Of a listing or an upload that fails the client library tells the status in words only.
+            let text = source.to_string();
+            let told = |(status, _): &&(&str, ErrorKind)| text.contains(&format!("status code: {status}"));
+            STATUSES.iter().find(told).map_or(ErrorKind::Unavailable, |(_, kind)| *kind)
         }
         _ => ErrorKind::Unavailable,
     }
 }
+
+/// What statuses of HTTP call for, but for those after which a request is tried again.
+const STATUSES: [(&str, ErrorKind); 4] = [
+    ("400", ErrorKind::Invalid),
+    ("401", ErrorKind::Unauthenticated),
+    ("403", ErrorKind::PermissionDenied),
+    ("404", ErrorKind::NotFound),
+];
 
 /// Returns the cause's own message, without DataFusion's layers.
 fn innermost(error: &DataFusionError) -> String {

@@ -30,8 +30,10 @@ mod explain;
 mod frame;
 mod memory;
 mod pit;
+mod prefetch;
 mod questions;
 mod rows;
+mod sink;
 mod source;
 
 pub use engine::{DataFusionEngine, EngineConfig};

@@ -21,8 +21,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lodestore.data_format import CsvFormat, JsonFormat, ParquetFormat
-from lodestore.data_source import DataSource, FileSource, PushMode, PushSource, RequestSource
+from lodestore.data_format import ArrowFormat, CsvFormat, DeltaFormat, IcebergFormat, JsonFormat, ParquetFormat
+from lodestore.data_source import (
+    DataFrameSource,
+    DataSource,
+    FileSource,
+    PostgreSQLSource,
+    PushMode,
+    PushSource,
+    RequestSource,
+)
 from lodestore.entity import Entity
 from lodestore.feature_service import FeatureService
 from lodestore.feature_view import FeatureView, FeatureViewProjection
@@ -38,8 +46,11 @@ if TYPE_CHECKING:
     from lodestore.saved_dataset import SavedDataset, SavedDatasetFileStorage
 
 __all__ = [
+    "ArrowFormat",
     "CsvFormat",
+    "DataFrameSource",
     "DataSource",
+    "DeltaFormat",
     "Entity",
     "FeatureService",
     "FeatureStore",
@@ -47,11 +58,13 @@ __all__ = [
     "FeatureViewProjection",
     "Field",
     "FileSource",
+    "IcebergFormat",
     "JsonFormat",
     "MaterializationReport",
     "OnlineResponse",
     "ParquetFormat",
     "Plan",
+    "PostgreSQLSource",
     "PushMode",
     "PushSource",
     "RequestSource",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lodestore.errors import InvalidError, UnsupportedError
@@ -170,3 +170,21 @@ def parse_duration(text: str) -> timedelta:
     """Returns the length of time that a document writes."""
     parts = re.findall(r"(\d+)\s*([a-z]+)", text)
     return sum((int(count) * _UNITS[unit] for count, unit in parts), timedelta(0))
+
+
+def utc(owner: object, argument: str, value: datetime) -> datetime:
+    """Returns the moment in UTC if it is one; one without a zone is UTC."""
+    if not isinstance(value, datetime):
+        raise TypeError(f"{owner}: {argument} must be a datetime, not {value!r}")
+    return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+
+
+def time_text(moment: datetime) -> str:
+    """Returns a moment in UTC as documents write it, as in ``2024-01-31T12:00:00Z``."""
+    return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def parse_time(text: str) -> datetime:
+    """Returns the moment that a document writes, in UTC."""
+    form = "%Y-%m-%dT%H:%M:%S.%fZ" if "." in text else "%Y-%m-%dT%H:%M:%SZ"
+    return datetime.strptime(text, form).replace(tzinfo=timezone.utc)

@@ -45,6 +45,16 @@ def document(objects: Iterable[object]) -> str:
     AlreadyExistsError
         For two different objects of one kind and name; it names where both were made.
     """
+    found = with_references(objects)
+    sections = {
+        section: [definition.to_document() for definition in found if isinstance(definition, kind)]
+        for section, kind in _KINDS.items()
+    }
+    return json.dumps({"version": VERSION, **{section: items for section, items in sections.items() if items}})
+
+
+def with_references(objects: Iterable[object]) -> list[Definition]:
+    """Returns definitions and all that they were given as objects, each once. Raises as :func:`document`."""
     found: dict[tuple[str, str], Definition] = {}
     waiting = list(reversed(list(objects)))
     while waiting:
@@ -57,11 +67,7 @@ def document(objects: Iterable[object]) -> str:
         elif first != definition:
             places = " and ".join(":".join(map(str, one._origin)) for one in (first, definition))
             raise AlreadyExistsError(f"{definition} is defined twice, differently: {places}")
-    sections = {
-        section: [definition.to_document() for definition in found.values() if isinstance(definition, kind)]
-        for section, kind in _KINDS.items()
-    }
-    return json.dumps({"version": VERSION, **{section: items for section, items in sections.items() if items}})
+    return list(found.values())
 
 
 def parse_document(text: str) -> Definitions:

@@ -13,6 +13,7 @@ Conventions, the same for every function:
 * What may take long releases the GIL, and stops with KeyboardInterrupt when Ctrl-C is pressed.
 """
 
+from os import PathLike
 from typing import Protocol, TypeAlias, final
 
 class ArrowStream(Protocol):
@@ -62,6 +63,9 @@ class FeatureStore:
     def apply(self, plan: Plan) -> None:
         """Commits a plan. Conflict if the registry changed since it was made; Invalid if it had to be forced."""
 
+    def keep_frame(self, source: str, rows: Rows) -> None:
+        """Keeps a frame in memory as the table of the memory source of this name, in place of the one before."""
+
     def teardown(self) -> None:
         """Removes the project's definitions, its online rows and its watermarks. Sources and datasets stay."""
 
@@ -76,7 +80,7 @@ class FeatureStore:
 
     def historical_features(
         self,
-        questions: Rows | None,
+        questions: Rows | str | PathLike[str] | None,
         features: list[str] | str,
         full_feature_names: bool,
         start_us: int | None,
@@ -86,6 +90,7 @@ class FeatureStore:
     ) -> RetrievalJob:
         """Plans a historical retrieval; nothing is computed yet. The questions are read here, once.
 
+        Text is an SQL query over the data sources, and a path is that of a Parquet or CSV file.
         ``features`` are references ``view:feature``, or the name of a feature service. Without questions, the
         questions are every row of the views in (start, end] (rule P9). Questions and an interval are Invalid, as are
         neither.
@@ -168,11 +173,23 @@ class RetrievalJob:
     def feature_names(self) -> list[str]:
         """The names of the answer's feature columns, in their order."""
 
-    def explain(self) -> str:
-        """Returns how the job would run."""
+    def collect(self) -> ArrowTable:
+        """Runs the job, and returns its whole answer."""
 
-    def write_parquet(self, path: str) -> int:
-        """Runs the job into a Parquet file, which is complete or not there; returns the number of rows."""
+    def batches(self) -> RecordBatches:
+        """Runs the job, up to the first batch of its answer."""
+
+    def explain(self, analyze: bool) -> str:
+        """Returns how the job would run; with ``analyze`` it runs, and what it took is told."""
+
+    def write_parquet(self, path: str, partition_by: list[str], max_rows_per_file: int | None) -> int:
+        """Runs the job into a Parquet file or a folder of them, complete or not there; returns the number of rows."""
+
+    def write_csv(self, path: str) -> int:
+        """Runs the job into a CSV file, complete or not there; returns the number of rows."""
+
+    def write_delta(self, path: str, partition_by: list[str], append: bool) -> int:
+        """Runs the job into a Delta Lake table, in one commit; returns the number of rows."""
 
 @final
 class OnlineResponse:
@@ -188,6 +205,14 @@ class OnlineResponse:
 
     def statuses(self) -> dict[str, list[str]]:
         """Returns, for each feature column, the statuses: PRESENT, NULL_VALUE, NOT_FOUND or OUTSIDE_MAX_AGE."""
+
+@final
+class RecordBatches:
+    """Record batches that are computed as they are asked for, by one thread at a time."""
+
+    def __iter__(self) -> RecordBatches: ...
+    def __next__(self) -> ArrowArray: ...
+    def __arrow_c_schema__(self) -> object: ...
 
 @final
 class ArrowTable:

@@ -125,6 +125,10 @@ class ArrowRows:
 
     _rows: Any
 
+    def _collected(self) -> ArrowStream:
+        """Returns all rows at once; Ctrl-C is heard until they are there."""
+        return self._rows
+
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self._rows.__arrow_c_stream__(requested_schema)
 
@@ -144,7 +148,7 @@ class ArrowRows:
         ImportError
             If pyarrow is not installed.
         """
-        return optional("pyarrow", "arrow").table(self._rows)
+        return optional("pyarrow", "arrow").table(self._collected())
 
     def to_df(self) -> pandas.DataFrame:
         """Returns the rows as a pandas frame.
@@ -163,7 +167,7 @@ class ArrowRows:
         ImportError
             If pandas or pyarrow is not installed.
         """
-        return to_pandas(self._rows)
+        return to_pandas(self._collected())
 
     def to_polars(self) -> polars.DataFrame:
         """Returns the rows as a Polars frame.
@@ -178,7 +182,7 @@ class ArrowRows:
         ImportError
             If Polars is not installed.
         """
-        return optional("polars", "polars").DataFrame(self._rows)
+        return optional("polars", "polars").DataFrame(self._collected())
 
 
 def to_pandas(rows: ArrowStream, only: Sequence[str] | None = None) -> pandas.DataFrame:

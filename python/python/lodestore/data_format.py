@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CsvFormat", "FileFormat", "JsonFormat", "ParquetFormat"]
+__all__ = ["ArrowFormat", "CsvFormat", "DeltaFormat", "FileFormat", "IcebergFormat", "JsonFormat", "ParquetFormat"]
 
 
 class FileFormat:
@@ -36,3 +36,21 @@ class JsonFormat(FileFormat):
     """One JSON object a line."""
 
     name = "json"
+
+
+class ArrowFormat(FileFormat):
+    """Arrow IPC files, which are Feather files of version 2."""
+
+    name = "arrow"
+
+
+class DeltaFormat(FileFormat):
+    """A Delta Lake table."""
+
+    name = "delta"
+
+
+class IcebergFormat(FileFormat):
+    """An Apache Iceberg table."""
+
+    name = "iceberg"

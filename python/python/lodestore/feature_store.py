@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lodestore import _lodestore
 from lodestore._definition import Definition, text_map
-from lodestore._document import Definitions, document, parse_document
+from lodestore._document import Definitions, document, parse_document, with_references
 from lodestore._rows import is_pandas, micros, moment, rows_of
-from lodestore.data_source import PushMode
+from lodestore.data_source import DataFrameSource, PushMode
 from lodestore.errors import InvalidError
 from lodestore.feature_service import FeatureService
 from lodestore.materialization import MaterializationReport
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from lodestore._lodestore import Rows
     from lodestore._rows import Frame
     from lodestore.data_source import DataSource
     from lodestore.entity import Entity
@@ -141,7 +143,8 @@ class FeatureStore:
         ----------
         objects : definition or list of definitions, optional
             Objects to add or replace; those that they were given as objects come along. By default the definition
-            files of the repository, Python and YAML, which are then the whole project.
+            files of the repository, Python and YAML, which are then the whole project. The frame of a
+            :class:`DataFrameSource` is kept from here on, in place of the one before.
         objects_to_delete : definition or list of definitions, optional
             Objects to remove.
         force : bool, optional
@@ -163,7 +166,9 @@ class FeatureStore:
         >>> store.plan(Entity(name="place", join_keys=["place_id"])).is_empty
         False
         """
-        text = None if objects is None else document(_listed(objects))
+        listed = None if objects is None else _listed(objects)
+        self._keep_frames(listed or [])
+        text = None if listed is None else document(listed)
         delete = [(one.kind, one.name) for one in _listed(objects_to_delete or [])]
         return Plan(self._store.plan(text, delete, force))
 
@@ -413,7 +418,7 @@ class FeatureStore:
 
     def get_historical_features(
         self,
-        entity_df: Frame | None = None,
+        entity_df: Frame | str | os.PathLike[str] | None = None,
         features: Sequence[str] | FeatureService = (),
         full_feature_names: bool = False,
         start_date: datetime | None = None,
@@ -427,9 +432,13 @@ class FeatureStore:
 
         Parameters
         ----------
-        entity_df : frame, optional
-            The questions: a pandas, Polars or Arrow frame, a list of dicts or a dict of lists, with the key columns
-            and a time column: ``event_timestamp``, or the only timestamp there is. Other columns stay as they are.
+        entity_df : frame, path or SQL, optional
+            The questions, with the key columns and a time column: ``event_timestamp``, or the only timestamp there is.
+            Other columns stay as they are. They are a pandas, Polars or Arrow frame, a list of dicts or a dict of
+            lists; or a Parquet or CSV file, by a path or by text that ends in ``.parquet``, ``.pq`` or ``.csv``, where
+            a relative path starts at the feature repository; or, as any other text, what an SQL query answers. In SQL
+            each applied data source with history is a table of its name; a name with dots, slashes or capitals stands
+            in double quotes.
         features : list of str, or FeatureService
             The features, as ``view:feature`` or ``view@version:feature``; or the applied service of that name.
         full_feature_names : bool, optional
@@ -451,9 +460,10 @@ class FeatureStore:
         Raises
         ------
         NotFoundError
-            If a view, feature or service is not known; it names near ones.
+            If a view, feature or service is not known, and it names near ones; or if there is no such file.
         InvalidError
-            If a key or time column is missing or of a wrong type, or both a frame and dates are given.
+            If a key or time column is missing or of a wrong type, the SQL is no query of the sources, or both
+            ``entity_df`` and dates are given.
 
         Examples
         --------
@@ -462,13 +472,18 @@ class FeatureStore:
         >>> job = store.get_historical_features(questions, features=["driver_stats:trips"])
         >>> job.to_arrow()["trips"].to_pylist()
         [12, 7]
+        >>> sql = "SELECT DISTINCT driver_id, TIMESTAMP '2024-01-01 12:00:00' AS event_timestamp"
+        >>> sql = f"{sql} FROM driver_stats_source ORDER BY driver_id"
+        >>> job = store.get_historical_features(sql, features=["driver_stats:trips"])
+        >>> job.to_arrow()["trips"].to_pylist()
+        [12, 7]
         """
         start = None if start_date is None else micros("start_date", start_date)
         end = None if end_date is None else micros("end_date", end_date)
         known = as_known or filter_by_created_timestamp
-        rows = None if entity_df is None else rows_of("entity_df", entity_df)
+        questions = None if entity_df is None else _questions(entity_df)
         job = self._store.historical_features(
-            rows, _asked(features), full_feature_names, start, end, known, use_defaults
+            questions, _asked(features), full_feature_names, start, end, known, use_defaults
         )
         return RetrievalJob(job, entity_df if is_pandas(entity_df) else None)
 
@@ -718,6 +733,11 @@ class FeatureStore:
         """
         self._store.delete_online(feature_view_name, rows_of("entity_rows", entity_rows))
 
+    def _keep_frames(self, objects: Sequence[Definition]) -> None:
+        for one in with_references(objects):
+            if isinstance(one, DataFrameSource) and one.df is not None:
+                self._store.keep_frame(one.name, rows_of(f"{one}: df", one.df))
+
     def _definitions(self) -> Definitions:
         return parse_document(self._store.definitions())
 
@@ -730,6 +750,16 @@ class FeatureStore:
 
 def _listed(objects: Definition | Sequence[Definition]) -> list[Definition]:
     return [objects] if isinstance(objects, Definition) else list(objects)
+
+
+def _questions(entity_df: Frame | str | os.PathLike[str]) -> Rows | str | Path:
+    """Returns questions as the engine takes them, where text is SQL."""
+    if isinstance(entity_df, os.PathLike):
+        return Path(entity_df)
+    if isinstance(entity_df, str):
+        is_file = entity_df.lower().endswith((".parquet", ".pq", ".csv"))
+        return Path(entity_df) if is_file else entity_df
+    return rows_of("entity_df", entity_df)
 
 
 def _asked(features: Sequence[str] | FeatureService) -> list[str] | str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lodestore._rows import ArrowRows, optional, to_pandas
+from lodestore.errors import InvalidError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas
     import pyarrow
 
@@ -21,6 +24,9 @@ class RetrievalJob(ArrowRows):
 
     The answer has exactly one row for each row of the entity frame, in its order: the frame's columns untouched, then
     the features in the order asked. It implements the Arrow PyCapsule interface, as the frames of most libraries do.
+
+    While it runs in the main thread, a line on standard error tells how far it is, if that is a terminal or a notebook;
+    the environment variable ``LODESTORE_PROGRESS=0`` keeps it away. Ctrl-C stops it at once.
     """
 
     _rows: _lodestore.RetrievalJob
@@ -72,7 +78,7 @@ class RetrievalJob(ArrowRows):
         if self._frame is None:
             return super().to_df()
         pandas = optional("pandas", "pandas")
-        features = to_pandas(self._rows, only=self._rows.feature_names)
+        features = to_pandas(self._collected(), only=self._rows.feature_names)
         features.index = self._frame.index
         return pandas.concat([self._frame, features], axis="columns")
 
@@ -89,32 +95,128 @@ class RetrievalJob(ArrowRows):
         ImportError
             If pyarrow is not installed.
         """
-        return optional("pyarrow", "arrow").RecordBatchReader.from_stream(self._rows)
+        pyarrow = optional("pyarrow", "arrow")
+        batches = self._rows.batches()
+        # Not as a stream of the C interface, which would tell Ctrl-C as an error like any other.
+        return pyarrow.RecordBatchReader.from_batches(pyarrow.schema(batches), map(pyarrow.record_batch, batches))
 
-    def to_parquet(self, path: str | os.PathLike[str]) -> int:
-        """Writes the answer to a Parquet file. It is complete or not there.
+    def to_parquet(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        partition_by: Sequence[str] | None = None,
+        max_rows_per_file: int | None = None,
+    ) -> int:
+        """Writes the answer as Parquet, as it comes: it need not fit into memory.
+
+        What is written is complete or not there. A file that is there is replaced; a folder must be new or empty.
 
         Parameters
         ----------
         path : str or path
-            The file.
+            A file, if it ends with ``.parquet``; else a folder of files. It may be the URL of an object store, as in
+            ``s3://bucket/training/``.
+        partition_by : sequence of str, optional
+            Columns whose values become folders, as ``day=2024-01-01``. A file source reads them back.
+        max_rows_per_file : int, optional
+            How many rows a file of a folder has at the most.
+
+        Returns
+        -------
+        int
+            The number of rows.
+
+        Raises
+        ------
+        AlreadyExistsError
+            If the folder has files in it.
+
+        Examples
+        --------
+        >>> from datetime import datetime
+        >>> questions = {"driver_id": [1001, 1002], "event_timestamp": [datetime(2024, 1, 1, 12)] * 2}
+        >>> job = store.get_historical_features(questions, ["driver_stats:trips"])
+        >>> job.to_parquet(repo_path / "training", partition_by=["driver_id"])
+        2
+        >>> sorted(folder.name for folder in (repo_path / "training").iterdir())
+        ['driver_id=1001', 'driver_id=1002']
+        """
+        return self._rows.write_parquet(os.fspath(path), list(partition_by or []), max_rows_per_file)
+
+    def to_csv(self, path: str | os.PathLike[str]) -> int:
+        """Writes the answer as CSV, as it comes. It is complete or not there.
+
+        Parameters
+        ----------
+        path : str or path
+            A file, if it ends with ``.csv``; else a folder. It may be the URL of an object store.
 
         Returns
         -------
         int
             The number of rows.
         """
-        return self._rows.write_parquet(os.fspath(path))
+        return self._rows.write_csv(os.fspath(path))
 
-    def explain(self) -> str:
-        """Returns how the job would run, for people.
+    def to_delta(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        partition_by: Sequence[str] | None = None,
+        mode: Literal["error", "append"] = "error",
+    ) -> int:
+        """Writes the answer as a Delta Lake table, as it comes and in one commit.
+
+        Parameters
+        ----------
+        path : str or path
+            The table's folder, or the URL of one in an object store.
+        partition_by : sequence of str, optional
+            Columns that a new table is partitioned by.
+        mode : {"error", "append"}, optional
+            What to do if there is a table: nothing, or to add the rows to it.
+
+        Returns
+        -------
+        int
+            The number of rows.
+
+        Raises
+        ------
+        AlreadyExistsError
+            If there is a table, unless ``mode`` is ``"append"``.
+        """
+        if mode not in ("error", "append"):
+            raise InvalidError(f"mode {mode!r} is not known; expected 'error' or 'append'")
+        return self._rows.write_delta(os.fspath(path), list(partition_by or []), mode == "append")
+
+    def explain(self, analyze: bool = True) -> str:
+        """Returns how the job runs, for people.
+
+        Parameters
+        ----------
+        analyze : bool, optional
+            Whether to run the job, throw its answer away, and tell of each view the strategy and why it was chosen,
+            files and row groups read and pruned, rows, bytes, the time of each stage, and what was spilled. Without
+            it the job is only planned.
 
         Returns
         -------
         str
-            The plan.
+            The plan, and what it took.
+
+        Examples
+        --------
+        >>> from datetime import datetime
+        >>> questions = {"driver_id": [1001], "event_timestamp": [datetime(2024, 1, 1, 12)]}
+        >>> job = store.get_historical_features(questions, ["driver_stats:trips"])
+        >>> [line for line in job.explain().splitlines() if line.startswith("  rows")]
+        ['  rows        3 scanned, 2 matched, 0 decoded, 0 fetched']
         """
-        return self._rows.explain()
+        return self._rows.explain(analyze)
+
+    def _collected(self) -> _lodestore.ArrowTable:
+        return self._rows.collect()
 
     @property
     def schema(self) -> pyarrow.Schema:

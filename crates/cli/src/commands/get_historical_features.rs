@@ -1,15 +1,14 @@
 //! `lodestore get-historical-features`
 
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use futures::StreamExt;
-use lodestore::core::offline::{BatchStream, HistoricalOptions, RunReport};
+use lodestore::HistoricalQuestions;
+use lodestore::core::offline::{BatchStream, HistoricalOptions, RunReport, WriteTarget, Written};
 use lodestore::core::time::EventTime;
 use lodestore::core::{Error, Result};
-use lodestore::{HistoricalQuestions, write_frame};
 use serde_json::{Value, json};
 
 use super::{features, values};
@@ -40,10 +39,12 @@ pub(super) fn run(session: &Session, args: &HistoricalArgs) -> Result<Exit> {
                 Some(Explain::Plan) => job.explain().await?,
                 Some(Explain::Analyze) => job.explain_analyze().await?,
                 None => {
-                    let answer = report.until_cancelled(job.run_reporting(&report).await?);
                     return match &output {
-                        Some(file) => write(answer, file).await,
-                        None => preview(printer, answer).await,
+                        Some(path) => {
+                            let target = WriteTarget::by_ending(path.as_str())?;
+                            Ok(written(path, &job.write(&target, &report).await?))
+                        }
+                        None => preview(printer, report.until_cancelled(job.run_reporting(&report).await?)).await,
                     };
                 }
             };
@@ -85,10 +86,9 @@ fn questions(args: &HistoricalArgs) -> Result<HistoricalQuestions> {
     Ok(HistoricalQuestions::Interval { start: time(&args.start)?, end: time(&args.end)? })
 }
 
-async fn write(answer: BatchStream, file: &Path) -> Result<Shown> {
-    let rows = write_frame(answer, file).await?;
-    let text = format!("Wrote {rows} rows to '{}'", file.display());
-    Ok(Shown { text, json: json!({"file": file, "rows": rows}), note: None })
+fn written(path: &str, Written { rows, files }: &Written) -> Shown {
+    let text = format!("Wrote {rows} rows to '{path}'");
+    Shown { text, json: json!({"file": path, "files": files, "rows": rows}), note: None }
 }
 
 /// Shows the first rows, and counts all.

@@ -6,4 +6,5 @@ mod flights;
 mod minimal;
 mod reference;
 mod support;
+mod training;
 mod wrong;

@@ -122,7 +122,8 @@ fn every_answer_is_there_as_json() {
         })
     );
     let written = repo.json("get-historical-features --entities entities.csv -s driver_activity -o t.parquet");
-    assert_eq!(written, json!({"file": "t.parquet", "rows": 5}));
+    let file = repo.path().join("t.parquet");
+    assert_eq!(written, json!({"file": "t.parquet", "files": [file], "rows": 5}));
     assert_eq!(repo.json("version"), json!({"version": env!("CARGO_PKG_VERSION")}));
     assert_eq!(repo.json("teardown --yes"), json!({"removed": "demo"}));
     assert_eq!(repo.json("list history"), json!([]));

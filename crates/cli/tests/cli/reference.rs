@@ -83,7 +83,7 @@ fn row(arg: &Arg, text: &mut String) {
             Some(help) => format!("`{}`: {help}", value.get_name()),
             None => format!("`{}`", value.get_name()),
         });
-        let _ = write!(help, ". {}", values.collect::<Vec<_>>().join("; "));
+        help = format!("{}. {}", help.trim_end_matches('.'), values.collect::<Vec<_>>().join("; "));
     }
     let defaults: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
     if arg.get_action().takes_values() && !defaults.is_empty() {

@@ -16,7 +16,7 @@ pub use set::{Definitions, ObjectId, ObjectKind};
 pub use source::{
     DataSource, FileSource, MemorySource, PostgresSource, PushSource, RequestSource, RowTimes, TableFormat, TableRef,
 };
-pub use version::{Feature, Key, ViewVersion};
+pub use version::{Feature, Key, UNTYPED, ViewVersion};
 pub use view::{FeatureView, Field};
 
 use std::collections::BTreeMap;

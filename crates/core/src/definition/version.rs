@@ -11,6 +11,10 @@ use crate::name::{FeatureName, JoinKeyName, SourceName, ViewName, ViewRef, unkno
 use crate::time::{EventTime, Micros};
 use crate::types::{FeatureType, KeyType, can_widen, is_time};
 
+/// The key in the metadata of a table's column that is text only because nobody declared its type: it is
+/// read as what a view declares.
+pub const UNTYPED: &str = "lodestore:untyped";
+
 /// A feature of a view version.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Feature {
@@ -99,13 +103,17 @@ impl ViewVersion {
     }
 
     /// Checks that a table's columns, called as in the views, are there and of types that can be widened
-    /// to the declared ones (rule V2). Text formats have no types of their own.
+    /// to the declared ones (rule V2). Text formats have no types of their own, nor have columns marked
+    /// [`UNTYPED`].
     ///
     /// # Errors
     /// `Invalid`, naming the view, the column and both types.
     pub fn check_columns(&self, columns: &Schema) -> Result<()> {
         let Some(table) = &self.table else { return Ok(()) };
-        let typed = table.format.is_typed();
+        let typed = |name: &str| {
+            let is_text = columns.field_with_name(name).is_ok_and(|field| field.metadata().contains_key(UNTYPED));
+            table.format.is_typed() && !is_text
+        };
         let column = |name: &str| {
             columns.field_with_name(name).map(|field| field.data_type()).map_err(|_| {
                 let known: Vec<_> = columns.fields().iter().map(|f| format!("'{}'", f.name())).collect();
@@ -114,21 +122,23 @@ impl ViewVersion {
         };
         let of_view = |error: Error| error.with_context("view", self.reference()).with_context("source", &table.path);
         let key = |key: &Key| match column(key.name.as_str())? {
-            found if typed && !can_be_key(found, key.key_type) => Err(Error::invalid(format!(
+            found if typed(key.name.as_str()) && !can_be_key(found, key.key_type) => Err(Error::invalid(format!(
                 "column '{}' has type {found}, but join key '{}' is {}",
                 key.name, key.name, key.key_type
             ))),
             _ => Ok(()),
         };
         let feature = |feature: &Feature| match column(feature.name.as_str())? {
-            found if typed && !can_widen(found, &feature.feature_type) => Err(Error::invalid(format!(
-                "column '{}' has type {found}, which can't be widened to {} without loss",
-                feature.name, feature.feature_type
-            ))),
+            found if typed(feature.name.as_str()) && !can_widen(found, &feature.feature_type) => {
+                Err(Error::invalid(format!(
+                    "column '{}' has type {found}, which can't be widened to {} without loss",
+                    feature.name, feature.feature_type
+                )))
+            }
             _ => Ok(()),
         };
         let time = |name: &str| match column(name)? {
-            found if typed && !is_time(found) => {
+            found if typed(name) && !is_time(found) => {
                 Err(Error::invalid(format!("time column '{name}' has type {found}; expected a timestamp or a date")))
             }
             _ => Ok(()),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt;
 
 use super::BatchStream;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::time::Stopwatch;
 
 /// What the answers to the questions of one view took so far.
@@ -190,8 +190,9 @@ impl fmt::Display for ViewReport {
         let (decoded, fetched) = (Count(self.rows_decoded), Count(self.rows_fetched));
         line("rows", format_args!("{scanned} scanned, {matched} matched, {decoded} decoded, {fetched} fetched"))?;
         line("parts", format_args!("{}", self.parts))?;
-        let (open, index, scan, fetch) = (self.open_time, self.index_time, self.scan_time, self.fetch_time);
-        line("time", format_args!("open {open:.1?}, index {index:.1?}, scan {scan:.1?}, fetch {fetch:.1?}"))
+        let (open, index) = (Time(self.open_time), Time(self.index_time));
+        let (scan, fetch) = (Time(self.scan_time), Time(self.fetch_time));
+        line("time", format_args!("open {open}, index {index}, scan {scan}, fetch {fetch}"))
     }
 }
 
@@ -206,6 +207,16 @@ impl fmt::Display for Count {
             write!(f, "{separator}{digit}")?;
         }
         Ok(())
+    }
+}
+
+/// Shows a length of time in milliseconds, or in seconds where it is one at least.
+struct Time(Duration);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        if seconds < 1.0 { write!(f, "{:.1} ms", seconds * 1e3) } else { write!(f, "{seconds:.2} s") }
     }
 }
 
@@ -227,6 +238,7 @@ impl fmt::Display for Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Result;
 
     fn scanned() -> RunReport {
         let report = RunReport::default();
@@ -267,12 +279,12 @@ driver_stats@1: one pass over keys and times (20 questions)
   bytes       48.2 MB read, 0 B spilled
   rows        4,567,890 scanned, 999 matched, 0 decoded, 0 fetched
   parts       1
-  time        open 0.0ns, index 0.0ns, scan 1.2s, fetch 0.0ns
+  time        open 0.0 ms, index 0.0 ms, scan 1.24 s, fetch 0.0 ms
 frame@1: rows in memory (9 rows)
   bytes       0 B read, 0 B spilled
   rows        0 scanned, 0 matched, 0 decoded, 0 fetched
   parts       0
-  time        open 0.0ns, index 0.0ns, scan 0.0ns, fetch 0.0ns
+  time        open 0.0 ms, index 0.0 ms, scan 0.0 ms, fetch 0.0 ms
 20 questions answered, peak memory 1.25 GB";
         assert_eq!(report.to_string(), expected);
     }

@@ -108,7 +108,9 @@ impl WriteTarget {
             )));
         }
         if self.max_rows_per_file.is_some() && self.format == WriteFormat::Delta {
-            return Err(Error::unsupported("max_rows_per_file is for folders of Parquet and CSV, not for Delta tables"));
+            return Err(Error::unsupported(
+                "max_rows_per_file is for folders of Parquet and CSV, not for Delta tables",
+            ));
         }
         let twice = self.partition_by.iter().enumerate().find(|(at, name)| self.partition_by[..*at].contains(name));
         if let Some((_, name)) = twice {
@@ -193,9 +195,15 @@ mod tests {
             (parquet("a.csv"), ErrorKind::Invalid),
             (WriteTarget { max_rows_per_file: few, ..parquet("a.parquet") }, ErrorKind::Invalid),
             (WriteTarget { max_rows_per_file: Some(0), ..parquet("a/") }, ErrorKind::Invalid),
-            (WriteTarget { partition_by: vec!["a".into(), "b".into(), "a".into()], ..parquet("a/") }, ErrorKind::Invalid),
+            (
+                WriteTarget { partition_by: vec!["a".into(), "b".into(), "a".into()], ..parquet("a/") },
+                ErrorKind::Invalid,
+            ),
             (WriteTarget { mode: WriteMode::Append, ..parquet("a/") }, ErrorKind::Unsupported),
-            (WriteTarget { max_rows_per_file: few, ..WriteTarget::new("a", WriteFormat::Delta) }, ErrorKind::Unsupported),
+            (
+                WriteTarget { max_rows_per_file: few, ..WriteTarget::new("a", WriteFormat::Delta) },
+                ErrorKind::Unsupported,
+            ),
         ];
         for (target, kind) in cases {
             assert_eq!(target.check().map_err(|e| e.kind()), Err(kind), "{target:?}");

@@ -4,9 +4,11 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, Scalar, UInt32Array};
+use arrow::compute::{is_not_null, take};
 use arrow::compute::kernels::zip::zip;
 use arrow::datatypes::SchemaRef;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -17,7 +19,7 @@ use datafusion::physical_plan::execution_plan::{
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, collect};
 use futures::{StreamExt, TryStreamExt, stream};
-use lodestore_core::Result;
+use lodestore_core::{Error, Result};
 use lodestore_core::offline::{HistoricalPlan, RunReport};
 
 use super::features::{Features, StoredFeatures};
@@ -29,7 +31,7 @@ use crate::memory::resident_bytes;
 use crate::questions::Questions;
 
 /// How many questions an output batch answers at the most.
-const ANSWERS_IN_A_BATCH: usize = 8192;
+const ANSWERS_IN_A_BATCH: usize = 16 * 1024;
 
 /// Adds to each question the features of the views, as they were known at its time.
 ///
@@ -126,8 +128,9 @@ impl ExecutionPlan for PointInTimeJoinExec {
             let questions = collect(questions, context).await?;
             let stored = answer(&plan, &questions, &views, &limits, threads, &report).await.map_err(external)?;
             let output = Output::new(&plan, &views, stored, report).map_err(external)?;
-            let window = limits.window(output.count(&questions));
-            Ok::<_, DataFusionError>(output.batches(questions, window).map(move |batch| batch.map_err(external)))
+            let window = limits.window(count(&questions));
+            let batches = output.batches(questions, window, threads);
+            Ok::<_, DataFusionError>(batches.map(move |batch| batch.map_err(external)))
         };
         let batches = stream::once(batches).try_flatten();
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.plan.schema(), batches.boxed())))
@@ -194,51 +197,56 @@ impl Output {
         Ok(Self { schema: plan.schema(), columns: columns.collect::<Result<_>>()?, views: stored, report })
     }
 
-    fn count(&self, questions: &[RecordBatch]) -> usize {
-        questions.iter().map(RecordBatch::num_rows).sum()
-    }
-
-    /// Returns the answers, window by window: of the features, those of one window are in memory.
+    /// Returns the answers, window by window: of the features, those of one window are in memory. Batches are
+    /// put together on several threads, some ahead of the reader.
     fn batches(
         self,
         questions: Vec<RecordBatch>,
         window: usize,
+        threads: usize,
     ) -> impl stream::Stream<Item = Result<RecordBatch>> + Send {
-        let count = self.count(&questions);
-        let mut loaded: Option<(Range<usize>, Vec<Features>)> = None;
+        let count = count(&questions);
+        let output = Arc::new(self);
+        let mut loaded: Option<(Range<usize>, Arc<[Features]>)> = None;
         let chunks = chunks(questions, window).map(move |(first, chunk)| {
             let start = first / window * window;
             let within = start..(start + window).min(count);
             let features = match loaded.take() {
-                Some((known, features)) if known == within => features,
-                _ => self.views.iter().map(|view| view.window(&within)).collect::<Result<Vec<_>>>()?,
+                Some((known, features)) if known == within => Ok(features),
+                _ => output.views.iter().map(|view| view.window(&within)).collect(),
             };
-            let batch = self.batch(first, &chunk, &features);
-            loaded = Some((within, features));
-            self.report.answered(chunk.num_rows() as u64);
-            batch
+            let features: Result<Arc<[Features]>> = features;
+            loaded = features.as_ref().ok().map(|features| (within, Arc::clone(features)));
+            let output = Arc::clone(&output);
+            SpawnedTask::spawn_blocking(move || output.batch(first, &chunk, &features?))
         });
-        stream::iter(chunks)
+        let joined = |task: SpawnedTask<_>| async {
+            task.await.map_err(|e| Error::internal(format!("a task of the join ended early: {e}")))?
+        };
+        stream::iter(chunks).map(joined).buffered(threads)
     }
 
     /// Returns the answers to a chunk of questions, the first of which is question `first`.
     fn batch(&self, first: usize, questions: &RecordBatch, features: &[Features]) -> Result<RecordBatch> {
         let asked = first..first + questions.num_rows();
+        let rows: Vec<UInt32Array> = features.iter().map(|features| features.rows(&asked)).collect();
         let mut columns = questions.columns().to_vec();
         for column in &self.columns {
-            let features = &features[column.view];
-            let values = features.values(column.fetched, &asked)?;
+            let rows = &rows[column.view];
+            let values = take(&features[column.view].columns[column.fetched], rows, None)?;
             columns.push(match &column.missing {
-                Some(missing) => {
-                    let answered = BooleanArray::from_iter(features.answered(&asked).map(Some));
-                    zip(&answered, &values, &arrow::array::Scalar::new(Arc::clone(missing)))?
-                }
+                Some(missing) => zip(&is_not_null(rows)?, &values, &Scalar::new(Arc::clone(missing)))?,
                 None => values,
             });
         }
+        self.report.answered(questions.num_rows() as u64);
         let options = RecordBatchOptions::new().with_row_count(Some(questions.num_rows()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
     }
+}
+
+fn count(questions: &[RecordBatch]) -> usize {
+    questions.iter().map(RecordBatch::num_rows).sum()
 }
 
 /// Cuts the questions into chunks, each with the place of its first question and within one window.

@@ -30,16 +30,14 @@ pub(crate) struct Features {
 }
 
 impl Features {
-    /// Returns one column's values for questions, null where no row answers.
-    pub(crate) fn values(&self, column: usize, questions: &Range<usize>) -> Result<ArrayRef> {
+    /// Returns, for questions, which row answers: null where none does.
+    pub(crate) fn rows(&self, questions: &Range<usize>) -> UInt32Array {
         let ranks = &self.ranks[questions.start - self.first..questions.end - self.first];
-        let places: UInt32Array = ranks.iter().map(|rank| (*rank != NO_RANK).then_some(*rank)).collect();
-        Ok(take(&self.columns[column], &places, None)?)
-    }
-
-    /// Returns, for questions, whether some row answers.
-    pub(crate) fn answered(&self, questions: &Range<usize>) -> impl Iterator<Item = bool> + '_ {
-        self.ranks[questions.start - self.first..questions.end - self.first].iter().map(|rank| *rank != NO_RANK)
+        if ranks.contains(&NO_RANK) {
+            ranks.iter().map(|rank| (*rank != NO_RANK).then_some(*rank)).collect()
+        } else {
+            ranks.to_vec().into()
+        }
     }
 }
 

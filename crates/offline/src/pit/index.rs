@@ -8,6 +8,7 @@ use lodestore_core::entity_key::KeyColumn;
 use lodestore_core::time::EventTime;
 
 use super::keys::{Keys, NO_KEY, key_hashes};
+use crate::prefetch::prefetch;
 use crate::source::KeyValues;
 
 /// The time of every question to a timeless view that has no time of its own.
@@ -108,7 +109,22 @@ impl QuestionIndex {
     /// Returns, of a key's places, the first with a time at `from` or later; the end if there is none.
     #[inline]
     pub(crate) fn first_from(&self, places: &Range<usize>, from: EventTime) -> usize {
-        places.start + self.times[places.clone()].partition_point(|&time| time < from.as_micros())
+        // As `partition_point`, but without a branch that is taken half of the time: rows come in any order,
+        // and a wrong guess costs more than the search.
+        let times = &self.times[places.clone()];
+        let (mut first, mut left) = (0, times.len());
+        while left > 1 {
+            let half = left / 2;
+            first += if times[first + half - 1] < from.as_micros() { half } else { 0 };
+            left -= half;
+        }
+        places.start + first + usize::from(left == 1 && times[first] < from.as_micros())
+    }
+
+    /// Asks for the memory that a search among places will look at first.
+    #[inline]
+    pub(crate) fn prefetch(&self, places: &Range<usize>) {
+        prefetch(&self.times, places.start + places.len() / 2);
     }
 
     /// Returns the question at a place.

@@ -89,6 +89,7 @@ fn candidates<'a>(
 struct State {
     winners: Winners,
     numbers: Vec<u32>,
+    hits: Vec<Hit>,
 }
 
 /// Passes over keys and times of a table of files; returns the winners by their addresses, or nothing
@@ -114,7 +115,7 @@ pub(crate) async fn by_address(
             Ok(())
         }
     };
-    let start = || Ok(State { winners: Winners::by_address(places), numbers: Vec::new() });
+    let start = || Ok(State { winners: Winners::by_address(places), numbers: Vec::new(), hits: Vec::new() });
     match scan.for_each(run.threads, start, each).await {
         Ok(states) => Ok(merged(states.into_iter().map(|state| state.winners))),
         Err(_) if too_many.load(Ordering::Relaxed) => Ok(None),
@@ -122,6 +123,24 @@ pub(crate) async fn by_address(
     }
 }
 
+/// How many rows are searched for at a time.
+const ROWS_AT_A_TIME: usize = 1024;
+
+/// A row whose key is asked for.
+#[derive(Debug, Clone)]
+struct Hit {
+    row: usize,
+    stamp: RowStamp,
+    places: Range<usize>,
+    /// The first place whose question it may answer.
+    first: usize,
+}
+
+/// Offers the rows of a batch by their addresses; returns how many were candidates.
+///
+/// Keys, times and winners are far apart in memory, and each is found by way of the one before. So rows
+/// take each step together: what the next step needs is asked for beforehand, and the machine waits
+/// for many reads at once.
 fn offer_addresses(
     index: &QuestionIndex,
     visibility: Visibility,
@@ -132,10 +151,29 @@ fn offer_addresses(
     count: usize,
 ) -> usize {
     index.keys().find(keys, count, &mut state.numbers);
+    let (winners, hits) = (&mut state.winners, &mut state.hits);
     let mut matched = 0;
-    for candidate in candidates(index, visibility, stamps, &state.numbers) {
-        state.winners.offer_address(candidate.run.start, candidate.stamp, rows.at(candidate.row));
-        matched += 1;
+    for (block, numbers) in state.numbers.chunks(ROWS_AT_A_TIME).enumerate() {
+        hits.clear();
+        for (place, number) in numbers.iter().enumerate().filter(|(_, number)| **number != NO_KEY) {
+            let row = block * ROWS_AT_A_TIME + place;
+            let Some(stamp) = stamps.at(row) else { continue };
+            let places = index.places_of(*number);
+            index.prefetch(&places);
+            hits.push(Hit { row, stamp, places, first: 0 });
+        }
+        for hit in hits.iter_mut() {
+            hit.first = index.first_from(&hit.places, visibility.from(hit.stamp));
+            winners.prefetch(hit.first);
+        }
+        for Hit { row, stamp, places, first } in hits.iter() {
+            // A row that is too old for the first question at or after it is too old for all.
+            let too_old = || visibility.ttl.is_some_and(|ttl| stamp.event < index.time(*first).minus(ttl));
+            if *first < places.end && !too_old() {
+                winners.offer_address(*first, *stamp, rows.at(*row));
+                matched += 1;
+            }
+        }
     }
     matched
 }

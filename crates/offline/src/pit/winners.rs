@@ -19,6 +19,7 @@ use lodestore_core::time::{EventTime, Micros};
 use super::index::QuestionIndex;
 use super::kept::{KeptRows, address};
 use super::pass::Candidate;
+use crate::prefetch::prefetch;
 
 /// Where a row is: its address in a table of files, or its place among the kept rows.
 pub(crate) type Address = u64;
@@ -130,6 +131,12 @@ impl Winners {
     pub(crate) fn by_address(places: usize) -> Self {
         let ties = Ties::Listed(Vec::new());
         Self { spread: Spread::ToTheEnd, best: vec![NOTHING; places], ties, wanted: 0 }
+    }
+
+    /// Asks for the memory that an offer to a place will look at first.
+    #[inline]
+    pub(crate) fn prefetch(&self, place: usize) {
+        prefetch(&self.best, place);
     }
 
     /// Offers a row by its address.

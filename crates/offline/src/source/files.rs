@@ -5,7 +5,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};
 use futures::TryStreamExt;
 use glob::{MatchOptions, Pattern};
-use lodestore_core::definition::TableRef;
+use lodestore_core::definition::{TableRef, UNTYPED};
 use lodestore_core::{Error, Result};
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
@@ -16,7 +16,7 @@ use super::store::{Place, Stores};
 use crate::error::from_store;
 
 /// What Hive writes for a partition whose value is null.
-const NULL_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
+pub(crate) const NULL_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// The characters that make a path a glob.
 const GLOB: [char; 3] = ['*', '?', '['];
@@ -42,12 +42,8 @@ impl Files {
         let place = stores.place(&reference.path)?;
         let what = format!("'{}'", reference.path);
         let in_store = |error| from_store(&what, error);
-        match place.store.head(&place.path).await {
-            Ok(file) => return Ok(Self { place, files: vec![file], partitions: Vec::new() }),
-            Err(object_store::Error::NotFound { .. }) => {}
-            // A folder of the file system is no object.
-            Err(_) if place.local.as_ref().is_some_and(|path| path.is_dir()) => {}
-            Err(error) => return Err(in_store(error)),
+        if let Some(file) = single(&place, reference).await? {
+            return Ok(Self { place, files: vec![file], partitions: Vec::new() });
         }
         let is_folder = place.local.as_ref().is_none_or(|path| path.is_dir());
         let is_glob = reference.path.contains(GLOB) && !place.local.as_ref().is_some_and(|path| path.exists());
@@ -76,7 +72,10 @@ impl Files {
 
     /// Returns the partition values of a file as text, in the order of the partition columns.
     pub(crate) fn partition_values(&self, file: &ObjectMeta) -> Vec<Option<String>> {
-        let value = |(_, value): (String, String)| (value != NULL_PARTITION).then_some(value);
+        if self.partitions.is_empty() {
+            return Vec::new();
+        }
+        let value = |(_, value): (String, &str)| (value != NULL_PARTITION).then(|| decoded(value));
         partitions_in(&self.place.path, &file.location).map(value).take(self.partitions.len()).collect()
     }
 
@@ -88,6 +87,34 @@ impl Files {
         self.files.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 }
+
+/// Returns the file at a table's path, if there is one of exactly that name.
+async fn single(place: &Place, reference: &TableRef) -> Result<Option<ObjectMeta>> {
+    let what = format!("'{}'", reference.path);
+    let is_folder = || place.local.as_ref().is_some_and(|path| path.is_dir());
+    if place.local.is_none() && !place.is_web() && reference.path.ends_with('/') {
+        return Ok(None);
+    }
+    match place.store.head(&place.path).await {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if place.is_web() => Err(match error.to_string() {
+            text if NO_HEAD.iter().any(|status| text.contains(status)) => Error::unsupported(format!(
+                "the server of {what} does not answer HEAD requests, by which the size of a file is learnt: {error}"
+            )),
+            _ if reference.path.contains(GLOB) => Error::invalid(format!(
+                "{what}: an http:// or https:// source is one file, since servers list none; name the file"
+            )),
+            _ => from_store(&what, error),
+        }),
+        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        // A folder of the file system is no object.
+        Err(_) if is_folder() => Ok(None),
+        Err(error) => Err(from_store(&what, error)),
+    }
+}
+
+/// What servers answer that know no HEAD.
+const NO_HEAD: [&str; 2] = ["405 Method Not Allowed", "501 Not Implemented"];
 
 /// A `*` stays within a folder; `**` goes below it.
 const GLOB_RULES: MatchOptions =
@@ -110,9 +137,11 @@ pub(crate) fn partition_array(column: &Field, value: Option<&str>) -> Result<Arr
     })
 }
 
-/// Returns the type that a partition column is read as: the declared one, unless paths can't tell it.
-pub(crate) fn partition_type(declared: Option<DataType>) -> DataType {
-    declared.filter(|ty| !ty.is_nested()).unwrap_or(DataType::Utf8)
+/// Returns a partition column of the declared type, unless paths can't tell it. They tell none themselves.
+pub(crate) fn partition_field(name: &str, declared: Option<DataType>) -> Field {
+    let untyped = declared.is_none().then(|| (UNTYPED.to_owned(), String::new()));
+    let data_type = declared.filter(|ty| !ty.is_nested()).unwrap_or(DataType::Utf8);
+    Field::new(name, data_type, true).with_metadata(untyped.into_iter().collect())
 }
 
 /// Returns the part of a path before the first piece that is a glob.
@@ -129,12 +158,17 @@ fn is_hidden(root: &Path, file: &Path) -> bool {
 /// Returns the pieces of a file's path below a folder.
 fn below<'a>(root: &'a Path, file: &'a Path) -> impl Iterator<Item = &'a str> {
     let prefix = root.as_ref().len();
-    file.as_ref()[prefix..].split('/').filter(|part| !part.is_empty())
+    file.as_ref().get(prefix..).unwrap_or_default().split('/').filter(|part| !part.is_empty())
 }
 
-fn partitions_in<'a>(root: &'a Path, file: &'a Path) -> impl Iterator<Item = (String, String)> + 'a {
-    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    let pair = move |part: &str| part.split_once('=').map(|(name, value)| (decoded(name), decoded(value)));
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// Returns the names and values of a file's partitions. Values are as they are in the path, where a text
+/// that reads like a null is told from one by how it is encoded.
+fn partitions_in<'a>(root: &'a Path, file: &'a Path) -> impl Iterator<Item = (String, &'a str)> {
+    let pair = |part: &'a str| part.split_once('=').map(|(name, value)| (decoded(name), value));
     let folders = below(root, file).collect::<Vec<_>>();
     let folders = folders.len().saturating_sub(1);
     below(root, file).take(folders).map_while(pair)

@@ -25,10 +25,11 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use futures::stream::BoxStream;
-use lodestore_core::definition::{TableFormat, TableRef, ViewVersion};
+use lodestore_core::definition::{TableFormat, TableRef, UNTYPED, ViewVersion};
 use lodestore_core::time::EventTime;
 use lodestore_core::{Error, Result};
 
+pub(crate) use files::NULL_PARTITION;
 pub(crate) use memory::Frames;
 pub use postgres::{Encryption, PostgresConfig};
 pub(crate) use parquet::{Chunk, Found, ParquetTable, RowNumbers, TableScan};
@@ -169,7 +170,8 @@ impl Sources {
 pub(crate) fn as_in_views(schema: &Schema, reference: &TableRef) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| {
         let name = reference.field_mapping.get(field.name()).unwrap_or(field.name());
-        Field::new(name, field.data_type().clone(), true)
+        let untyped = field.metadata().get_key_value(UNTYPED).map(|(key, value)| (key.clone(), value.clone()));
+        Field::new(name, field.data_type().clone(), true).with_metadata(untyped.into_iter().collect())
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }

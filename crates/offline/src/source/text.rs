@@ -22,7 +22,7 @@ use lodestore_core::definition::{TableFormat, TableRef, ViewVersion};
 use lodestore_core::Result;
 use object_store::ObjectMeta;
 
-use super::files::{Files, partition_array, partition_type};
+use super::files::{Files, partition_array, partition_field};
 use super::parquet::Found;
 use super::store::Stores;
 use super::{Bounds, Scan, Table, as_in_views, no_column};
@@ -80,7 +80,7 @@ impl TextTable {
             Some(ty) if !reference.format.is_typed() => Field::new(field.name(), ty, true),
             _ => Field::new(field.name(), field.data_type().clone(), true),
         });
-        let partitions = files.partitions.iter().map(|name| Field::new(name, partition_type(declared(name)), true));
+        let partitions = files.partitions.iter().map(|name| partition_field(name, declared(name)));
         let schema = Arc::new(Schema::new(fields.chain(partitions).collect::<Vec<_>>()));
         Ok(Self { files, context, format, schema, reference: reference.clone() })
     }

@@ -10,7 +10,9 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use lodestore_core::Result;
 use lodestore_core::definition::{TableRef, ViewVersion};
-use lodestore_core::offline::{BatchStream, HistoricalPlan, MemoryEngine, OfflineEngine, RunReport, ScanPlan};
+use lodestore_core::offline::{
+    BatchStream, HistoricalPlan, MemoryEngine, OfflineEngine, RunReport, ScanPlan, WriteTarget, Written,
+};
 use lodestore_core::time::Micros;
 use lodestore_testkit::engine_suite::{self, EngineHarness};
 

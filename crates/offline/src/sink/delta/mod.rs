@@ -3,6 +3,8 @@
 
 mod draft;
 mod files;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! The metadata of a table: its newest metadata file, and what that leads to.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -92,9 +93,9 @@ impl<'a> MetadataFiles<'a> {
                 return self.stores.place(path).map(|place| place.path);
             }
         }
-        let alias = S3_ALIASES.iter().find_map(|alias| file.strip_prefix(alias)).map(|rest| format!("s3://{rest}"));
-        let url = alias.as_deref().unwrap_or(file);
-        match url.strip_prefix(self.place.root.as_str()).filter(|_| self.place.local.is_none()) {
+        let url = plain_scheme(file);
+        let path = url.strip_prefix(plain_scheme(self.place.root.as_str()).as_ref());
+        match path.filter(|_| self.place.local.is_none()) {
             Some(path) => Path::parse(path).map_err(|e| Error::corrupt(format!("'{file}' is no path: {e}"))),
             None => Err(Error::unsupported(format!(
                 "the iceberg table '{}' has files in another store, as {file}; tables are read from one store",
@@ -146,5 +147,13 @@ impl<'a> MetadataFiles<'a> {
                 self.path()
             ))
         })
+    }
+}
+
+/// Returns a URL with the scheme that S3 has outside of Hadoop.
+fn plain_scheme(url: &str) -> Cow<'_, str> {
+    match S3_ALIASES.iter().find_map(|alias| url.strip_prefix(alias)) {
+        Some(rest) => Cow::Owned(format!("s3://{rest}")),
+        None => Cow::Borrowed(url),
     }
 }

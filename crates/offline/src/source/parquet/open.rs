@@ -9,7 +9,7 @@ use lodestore_core::{Error, Result};
 
 use super::file::{DataFile, TableColumn, read_metadata};
 use super::table::ParquetTable;
-use crate::source::files::{Files, partition_array, partition_type};
+use crate::source::files::{Files, partition_array, partition_field};
 use crate::source::store::Stores;
 use crate::source::text::declared_type;
 
@@ -26,15 +26,16 @@ pub(crate) async fn open_files(
     let found = Files::find(stores, reference, ".parquet").await?;
     let declared = |name: &String| {
         let in_view = reference.field_mapping.get(name).unwrap_or(name);
-        Field::new(name, partition_type(view.and_then(|view| declared_type(view, reference, in_view))), true)
+        partition_field(name, view.and_then(|view| declared_type(view, reference, in_view)))
     };
     let partitions: Vec<Field> = found.partitions.iter().map(declared).collect();
     let filled = found.files.iter().filter(|file| file.size > 0);
     let files = filled.map(|file| {
         let values = found.partition_values(file);
-        let constants = partitions.iter().zip(values).map(|(column, value)| {
-            Ok((column.name().clone(), partition_array(column, value.as_deref())?))
-        });
+        let constants = partitions
+            .iter()
+            .zip(values)
+            .map(|(column, value)| Ok((column.name().clone(), partition_array(column, value.as_deref())?)));
         Ok(DataFile {
             location: file.location.clone(),
             size: file.size,
