@@ -41,7 +41,9 @@ class Tables:
                 "driver_id": pa.array([driver for driver, _ in pairs], pa.int64()),
                 "event_timestamp": pa.array([Tables.at(hour) for _, hour in pairs], pa.timestamp("us", "UTC")),
                 "created": pa.array([Tables.at(hour + driver) for driver, hour in pairs], pa.timestamp("us", "UTC")),
-                "trips": pa.array([None if hour == 12 else trips + 10 * hour + driver for driver, hour in pairs], pa.int64()),
+                "trips": pa.array(
+                    [None if hour == 12 else trips + 10 * hour + driver for driver, hour in pairs], pa.int64()
+                ),
                 "rate": pa.array([float("nan") if hour == 18 else hour / (driver + 1) for driver, hour in pairs]),
                 "city": pa.array([cities[driver % 4] for driver, _ in pairs], pa.string()),
                 "day": pa.array([date(2024, 1, 1 + hour // 24) for _, hour in pairs]),
@@ -52,14 +54,15 @@ class Tables:
         """The applied store of a repository whose view has features of these types."""
         repo = self.folder / f"repo{next(self.count)}"
         repo.mkdir()
+        source = {"created_timestamp_column": "created", **source}
         options = "".join(f", {name}: {value!r}" for name, value in source.items())
         schema = ", ".join(f"{{name: {name}, type: '{of}'}}" for name, of in (types or FEATURES).items())
         (repo / "feature_store.yaml").write_text("project: lake\nregistry: data/registry.db\n")
         (repo / "definitions.yaml").write_text(
             "version: 1\n"
             "entities: [{name: driver, join_keys: [{name: driver_id, type: int64}]}]\n"
-            f"data_sources: [{{name: table, type: file, path: '{path}', timestamp_field: event_timestamp,"
-            f" created_timestamp_column: created{options}}}]\n"
+            f"data_sources: [{{name: table, type: file, path: '{path}', timestamp_field: event_timestamp"
+            f"{options}}}]\n"
             f"feature_views: [{{name: stats, entities: [driver], source: table, schema: [{schema}]}}]\n"
         )
         store = FeatureStore(repo)
@@ -69,7 +72,10 @@ class Tables:
     def job(self, path: object, types: dict[str, str] | None = None, **source: Any) -> RetrievalJob:
         """The features of every driver at times before, within and after those of the rows."""
         pairs = list(itertools.product(range(-1, 6), range(-3, 60, 4)))
-        questions = {"driver_id": [driver for driver, _ in pairs], "event_timestamp": [self.at(hour) for _, hour in pairs]}
+        questions = {
+            "driver_id": [driver for driver, _ in pairs],
+            "event_timestamp": [self.at(hour) for _, hour in pairs],
+        }
         features = [f"stats:{name}" for name in types or FEATURES]
         return self.store(path, types, **source).get_historical_features(questions, features)
 

@@ -15,7 +15,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from pyroaring import BitMap
 
-from lodestore.errors import InvalidError, LodestoreError, NotFoundError, UnsupportedError
+from lodestore.errors import AlreadyExistsError, InvalidError, LodestoreError, NotFoundError, UnsupportedError
 
 
 def commit(path, version, *actions):
@@ -29,9 +29,7 @@ def actions(path, version):
 
 
 def metadata(schema, configuration=None, partitions=()):
-    fields = [
-        {"name": name, "type": of, "nullable": True, "metadata": of_file or {}} for name, of, of_file in schema
-    ]
+    fields = [{"name": name, "type": of, "nullable": True, "metadata": of_file or {}} for name, of, of_file in schema]
     return {
         "metaData": {
             "id": "5fba94ed-9794-4965-ba6e-6ee3c0d22af9",
@@ -188,7 +186,9 @@ def test_rows_in_deletion_vectors_are_not_read(tables, tmp_path, rows_in_group):
 
 def test_renamed_columns_are_found_in_files_of_every_age(tables, tmp_path):
     path = tmp_path / "t"
-    write_deltalake(path, tables.rows().rename_columns({"trips": "rides"}), configuration={"delta.columnMapping.mode": "name"})
+    write_deltalake(
+        path, tables.rows().rename_columns({"trips": "rides"}), configuration={"delta.columnMapping.mode": "name"}
+    )
     renamed = next(action for action in actions(path, 0) if "metaData" in action)
     schema = json.loads(renamed["metaData"]["schemaString"])
     for field in schema["fields"]:
@@ -204,12 +204,12 @@ def test_renamed_columns_are_found_in_files_of_every_age(tables, tmp_path):
 def test_columns_are_found_by_id_where_the_table_says_so(tables, tmp_path):
     path = tmp_path / "t"
     mapped = [
-        (name, of, {"delta.columnMapping.id": id, "delta.columnMapping.physicalName": f"col-{name}"})
-        for id, (name, of, _) in enumerate(COLUMNS, start=1)
+        (name, of, {"delta.columnMapping.id": number, "delta.columnMapping.physicalName": f"col-{name}"})
+        for number, (name, of, _) in enumerate(COLUMNS, start=1)
     ]
     fields = [
-        pa.field(f"in file {id}", field.type, metadata={"PARQUET:field_id": str(id)})
-        for id, field in enumerate(tables.rows().schema, start=1)
+        pa.field(f"in file {number}", field.type, metadata={"PARQUET:field_id": str(number)})
+        for number, field in enumerate(tables.rows().schema, start=1)
     ]
     table = pa.table(tables.rows().columns, schema=pa.schema(fields))
     configuration = {"delta.columnMapping.mode": "id", "delta.columnMapping.maxColumnId": "7"}
@@ -295,3 +295,81 @@ def test_what_is_no_table_or_can_not_be_read_is_said(tables, tmp_path):
         tables.ask(tmp_path / "broken", format="delta")
     with pytest.raises(InvalidError, match="one of them"):
         tables.ask(path, format="delta", version=0, timestamp="2024-01-01T00:00:00Z")
+
+
+def written(path):
+    """What another reader finds in a table."""
+    return DeltaTable(path).to_pyarrow_table().sort_by([("driver_id", "ascending"), ("event_timestamp", "ascending")])
+
+
+def training(tables, trips=0):
+    """A job that asks for each row at its own time, and its answer."""
+    plain = tables.folder / f"plain{trips}.parquet"
+    pq.write_table(tables.rows(trips=trips), plain)
+    questions = tables.rows().select(["driver_id", "event_timestamp"])
+    names = ["stats:trips", "stats:rate", "stats:city", "stats:day"]
+    job = tables.store(plain).get_historical_features(questions, names)
+    return job, job.to_arrow()
+
+
+@pytest.mark.parametrize("partition_by", [[], ["city", "day"], ["driver_id"]])
+def test_an_answer_becomes_a_table_that_others_read(tables, tmp_path, partition_by):
+    job, answer = training(tables)
+    assert job.to_delta(tmp_path / "t", partition_by=partition_by) == 32
+    assert DeltaTable(tmp_path / "t").version() == 0
+    assert DeltaTable(tmp_path / "t").metadata().partition_columns == partition_by
+    table = written(tmp_path / "t").select(answer.column_names)
+    assert list(map(str, table.to_pylist())) == list(map(str, answer.to_pylist()))
+    assert table.schema.types == answer.schema.types
+    with pytest.raises(AlreadyExistsError, match=r"a delta table is at .*/t' already"):
+        job.to_delta(tmp_path / "t", partition_by=partition_by)
+    files = {path.name for path in (tmp_path / "t").rglob("*.parquet")}
+    assert files == {uri.rsplit("/", 1)[1] for uri in DeltaTable(tmp_path / "t").file_uris()}
+
+
+def test_rows_are_added_to_a_table_of_another_writer(tables, tmp_path):
+    path = tmp_path / "t"
+    _, answer = training(tables)
+    more, added = training(tables, trips=1000)
+    write_deltalake(path, answer, partition_by=["city"])
+    assert more.to_delta(path, mode="append") == 32
+    assert DeltaTable(path).version() == 1
+    both = pa.concat_tables([answer, added])
+    order = [("driver_id", "ascending"), ("event_timestamp", "ascending"), ("trips", "ascending")]
+    found = written(path).select(both.column_names).sort_by(order)
+    assert list(map(str, found.to_pylist())) == list(map(str, both.sort_by(order).to_pylist()))
+
+
+def test_rows_are_added_to_a_table_with_names_of_its_own_for_files(tables, tmp_path):
+    path = tmp_path / "t"
+    job, answer = training(tables)
+    mapped = [
+        (name, of, {"delta.columnMapping.id": number, "delta.columnMapping.physicalName": f"col-{name}"})
+        for number, (name, of, _) in enumerate(COLUMNS, start=1)
+    ]
+    configuration = {"delta.columnMapping.mode": "name", "delta.columnMapping.maxColumnId": "7"}
+    features = protocol("columnMapping", "deletionVectors")
+    commit(path, 0, features, metadata(mapped, configuration, partitions=["city"]))
+    assert job.to_delta(path, mode="append") == 32
+    assert all(name.startswith("col-") for file in path.rglob("*.parquet") for name in pq.read_schema(file).names)
+    plain = tables.folder / "answer.parquet"
+    pq.write_table(answer, plain)
+    by_time = {"created_timestamp_column": "event_timestamp"}
+    assert tables.ask(path, format="delta", **by_time) == tables.ask(plain, **by_time)
+
+
+def test_a_table_with_rules_that_are_not_checked_takes_no_rows(tables, tmp_path):
+    job, answer = training(tables)
+    write_deltalake(tmp_path / "t", answer)
+    DeltaTable(tmp_path / "t").alter.add_constraint({"positive": "driver_id >= 0"})
+    with pytest.raises(UnsupportedError, match="/t': Feature 'checkConstraints' is not supported"):
+        job.to_delta(tmp_path / "t", mode="append")
+
+
+def test_an_append_that_does_not_fit_changes_nothing(tables, tmp_path):
+    job, answer = training(tables)
+    write_deltalake(tmp_path / "t", answer.drop_columns(["day"]))
+    before = sorted(path.name for path in (tmp_path / "t").rglob("*"))
+    with pytest.raises(InvalidError, match="has no column 'day'; columns: 'driver_id'"):
+        job.to_delta(tmp_path / "t", mode="append")
+    assert sorted(path.name for path in (tmp_path / "t").rglob("*")) == before

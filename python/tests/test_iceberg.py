@@ -8,7 +8,6 @@ import uuid
 import zlib
 from datetime import datetime, timezone
 from decimal import Decimal
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -110,7 +109,9 @@ class Lake:
             metadata["snapshots"].append(snapshot)
             metadata["snapshot-log"].append({"snapshot-id": number, "timestamp-ms": millis})
             metadata["refs"]["main"]["snapshot-id"] = number
-            metadata.update({"current-snapshot-id": number, "last-sequence-number": sequence, "last-updated-ms": millis})
+            metadata.update(
+                {"current-snapshot-id": number, "last-sequence-number": sequence, "last-updated-ms": millis}
+            )
 
         self.put_metadata(change)
 
@@ -140,7 +141,9 @@ def data_files(table):
 
 
 def with_ids(table, *ids):
-    fields = [field.with_metadata({"PARQUET:field_id": str(id)}) for field, id in zip(table.schema, ids, strict=True)]
+    fields = [
+        field.with_metadata({"PARQUET:field_id": str(number)}) for field, number in zip(table.schema, ids, strict=True)
+    ]
     return table.cast(pa.schema(fields))
 
 
@@ -321,7 +324,9 @@ def test_columns_are_found_by_id_whatever_they_were_called(tables, lake):
 
 def test_pruning_goes_by_the_column_and_not_by_a_name_that_it_had(tables, lake):
     swapped = {"event_timestamp": "created", "created": "event_timestamp"}
-    early = tables.rows().set_column(2, "created", pa.compute.add(tables.rows()["created"], pa.scalar(10**13, pa.duration("us"))))
+    early = tables.rows().set_column(
+        2, "created", pa.compute.add(tables.rows()["created"], pa.scalar(10**13, pa.duration("us")))
+    )
     table = lake.write(early.rename_columns(swapped))
     for old, new in [("created", "x"), ("event_timestamp", "created"), ("x", "event_timestamp")]:
         with table.update_schema() as update:

@@ -102,6 +102,12 @@ def test_every_row_is_in_the_file_of_its_partition_and_in_order(tables, source, 
     assert whole.equals(answer.combine_chunks())
 
 
+def test_a_partition_has_one_file_where_the_rows_fit(tables, source, tmp_path):
+    job = numbered(tables, source, 200_000, 300)
+    assert job.to_parquet(tmp_path / "groups", partition_by=["group"]) == 200_000
+    assert len(files(tmp_path / "groups")) == 300
+
+
 def test_files_of_a_folder_together_are_the_answer(tables, source, tmp_path):
     job = numbered(tables, source, 10_000, 3)
     assert job.to_parquet(tmp_path / "parts", max_rows_per_file=3_000) == 10_000

@@ -145,7 +145,9 @@ impl KeyColumn {
             KeyPart::Integer(values) => Self::Integers(values),
             KeyPart::Bool(values) => Self::Integers(values.iter().map(|value| value.map(i64::from)).collect()),
             KeyPart::Bytes(values) => Self::Bytes(values),
-            KeyPart::Uuid(values) => Self::Bytes(values.iter().map(|value| value.as_ref().map(|v| v.as_slice())).collect()),
+            KeyPart::Uuid(values) => {
+                Self::Bytes(values.iter().map(|value| value.as_ref().map(|v| v.as_slice())).collect())
+            }
         })
     }
 }
@@ -254,8 +256,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{
-        BooleanArray, Float64Array, Int32Array, LargeStringArray, StringArray, TimestampNanosecondArray,
-        UInt64Array,
+        BooleanArray, Float64Array, Int32Array, LargeStringArray, StringArray, TimestampNanosecondArray, UInt64Array,
     };
 
     use super::*;

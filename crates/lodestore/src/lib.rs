@@ -50,6 +50,8 @@ pub use lodestore_offline::{Frame, read_frame, write_frame};
 pub use lodestore_registry::{Plan, PlanOptions, Scope};
 pub use online::{Defaults, OnlineAnswer, OnlineFeature};
 pub use repo::{Repo, load_repo};
-pub use settings::{ConnectionSettings, MaterializationSettings, MemorySize, OfflineSettings, OnlineSettings, OpenOptions, Settings};
+pub use settings::{
+    ConnectionSettings, MaterializationSettings, MemorySize, OfflineSettings, OnlineSettings, OpenOptions, Settings,
+};
 pub use store::{Components, FeatureStore};
 pub use write::Features;

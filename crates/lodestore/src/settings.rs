@@ -358,7 +358,9 @@ impl std::str::FromStr for MemorySize {
             ("", 1),
         ];
         let wrong = || {
-            Error::invalid(format!("{text:?} is not a size; expected bytes, or a number with a unit (kB MB GB KiB MiB GiB)"))
+            Error::invalid(format!(
+                "{text:?} is not a size; expected bytes, or a number with a unit (kB MB GB KiB MiB GiB)"
+            ))
         };
         let lower = text.trim().to_ascii_lowercase();
         let (number, unit) = UNITS
@@ -466,7 +468,8 @@ mod tests {
 
     #[test]
     fn sizes_have_units() -> Result<()> {
-        let settings = Settings::parse("project: a\noffline_store: {type: file, memory_limit: 1.5GB, threads: 2}", "t")?;
+        let settings =
+            Settings::parse("project: a\noffline_store: {type: file, memory_limit: 1.5GB, threads: 2}", "t")?;
         assert_eq!(settings.offline_store.memory_limit, Some(MemorySize(1_500_000_000)));
         for (text, bytes) in [("512MiB", 512 << 20), ("2 gb", 2_000_000_000), ("4096", 4096)] {
             assert_eq!(text.parse::<MemorySize>()?, MemorySize(bytes));

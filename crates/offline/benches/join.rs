@@ -74,7 +74,8 @@ impl Case {
     /// Answers the questions on one thread; returns how many rows there are.
     fn run(&self, strategy: ForcedStrategy) -> usize {
         let tuning = Tuning { strategy: Some(strategy), ..Tuning::default() };
-        let engine = DataFusionEngine::new(EngineConfig { threads: 1, tuning, ..EngineConfig::new(self.folder.path()) });
+        let engine =
+            DataFusionEngine::new(EngineConfig { threads: 1, tuning, ..EngineConfig::new(self.folder.path()) });
         let rows = async {
             let answer = engine.historical(&self.plan, vec![self.questions.clone()], &Arc::default()).await?;
             answer.batches.try_fold(0, async |rows, batch| Ok(rows + batch.num_rows())).await

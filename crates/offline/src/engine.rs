@@ -17,6 +17,7 @@ use futures::{StreamExt, stream};
 use lodestore_core::definition::{TableRef, ViewVersion};
 use lodestore_core::offline::{BatchStream, HistoricalPlan, OfflineEngine, RunReport, ScanPlan, WriteTarget, Written};
 use lodestore_core::rows::{TimeColumns, stamps_of};
+use lodestore_core::time::Stopwatch;
 use lodestore_core::{Error, Result};
 
 use crate::error::from_datafusion;
@@ -113,6 +114,7 @@ impl DataFusionEngine {
         questions: usize,
         as_known: bool,
     ) -> Result<ViewPlan> {
+        let clock = Stopwatch::start();
         let table = self.table(version).await?;
         let rows = match table.as_parquet() {
             Some(parquet) => Some(parquet.rows().await?),
@@ -124,8 +126,12 @@ impl DataFusionEngine {
             rows,
             questions,
         };
-        let (strategy, reason) = choose(known, self.config.tuning.strategy);
-        Ok(ViewPlan { version: Arc::clone(version), table, features, strategy, reason })
+        let (strategy, mut reason) = choose(known, self.config.tuning.strategy);
+        if version.table.as_ref().is_some_and(|table| table.format.has_versions()) {
+            reason = format!("{reason}; {}", table.fingerprint().await?);
+        }
+        let open_time = clock.elapsed();
+        Ok(ViewPlan { version: Arc::clone(version), table, features, strategy, reason, open_time })
     }
 
     async fn table(&self, view: &ViewVersion) -> Result<Arc<dyn Table>> {

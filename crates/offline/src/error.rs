@@ -63,9 +63,10 @@ fn kind_of(error: &DataFusionError) -> ErrorKind {
         DataFusionError::ObjectStore(source) => kind_of_object_store(source),
         DataFusionError::ResourcesExhausted(_) => ErrorKind::Exhausted,
         DataFusionError::NotImplemented(_) => ErrorKind::Unsupported,
-        DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::ArrowError(..) => {
-            ErrorKind::Invalid
-        }
+        DataFusionError::Plan(_)
+        | DataFusionError::SQL(..)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::ArrowError(..) => ErrorKind::Invalid,
         DataFusionError::Execution(_) => ErrorKind::Invalid,
         _ => ErrorKind::Internal,
     }

@@ -75,9 +75,8 @@ impl<'a> Questions<'a> {
     fn asked(&self, view: &RequestedView) -> Result<Asked> {
         let keys = view.version.keys.iter().zip(&view.key_columns);
         let keys = keys.map(|(key, name)| KeyColumn::new(name, &self.columns[name.as_str()], key.key_type));
-        let keys = keys
-            .collect::<Result<Vec<_>>>()
-            .map_err(|e| Error::invalid(format!("entity frame: {}", e.message())))?;
+        let keys =
+            keys.collect::<Result<Vec<_>>>().map_err(|e| Error::invalid(format!("entity frame: {}", e.message())))?;
         let times = self.times.as_ref().filter(|_| self.needs_time(view)).cloned();
         Ok(Asked::new(keys, times, self.columns.num_rows()))
     }

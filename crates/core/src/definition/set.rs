@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{
-    DataSource, Entity, Feature, FeatureService, FeatureView, Field, Key, Projection, PushSource, TableRef,
-    ViewVersion,
+    DataSource, Entity, Feature, FeatureService, FeatureView, Field, Key, Projection, PushSource, TableRef, ViewVersion,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{EntityName, FeatureName, ServiceName, SourceName, ViewName, unknown};

@@ -76,6 +76,12 @@ pub enum TableFormat {
 }
 
 impl TableFormat {
+    /// Returns whether the table has versions, each of which can be read.
+    #[must_use]
+    pub fn has_versions(self) -> bool {
+        matches!(self, Self::Delta | Self::Iceberg)
+    }
+
     /// Returns whether the columns have types of their own; in text formats they have those of the views.
     #[must_use]
     pub fn is_typed(self) -> bool {
@@ -261,7 +267,7 @@ impl FileSource {
             return invalid("has both a version and a timestamp to read as of; give one of them");
         }
         let as_of = self.version.is_some() || self.timestamp.is_some();
-        if as_of && !matches!(format, TableFormat::Delta | TableFormat::Iceberg) {
+        if as_of && !format.has_versions() {
             return invalid("is read as of a version or timestamp, which only delta and iceberg tables have");
         }
         let table = self.table_at(self.path.clone(), format)?;

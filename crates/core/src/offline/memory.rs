@@ -10,9 +10,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
-use super::{
-    BatchStream, HistoricalPlan, OfflineEngine, RunReport, ScanColumns, ScanPlan, WriteTarget, Written,
-};
+use super::{BatchStream, HistoricalPlan, OfflineEngine, RunReport, ScanColumns, ScanPlan, WriteTarget, Written};
 use crate::definition::{TableRef, ViewVersion};
 use crate::entity_key::EntityKeys;
 use crate::error::{Error, Result};

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, Scalar, UInt32Array};
-use arrow::compute::{is_not_null, take};
 use arrow::compute::kernels::zip::zip;
+use arrow::compute::{is_not_null, take};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -19,8 +19,8 @@ use datafusion::physical_plan::execution_plan::{
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, collect};
 use futures::{StreamExt, TryStreamExt, stream};
-use lodestore_core::{Error, Result};
 use lodestore_core::offline::{HistoricalPlan, RunReport};
+use lodestore_core::{Error, Result};
 
 use super::features::{Features, StoredFeatures};
 use super::index::Asked;
@@ -70,7 +70,8 @@ impl PointInTimeJoinExec {
 
 impl DisplayAs for PointInTimeJoinExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let views = self.views.iter().map(|view| format!("{}: {} ({})", view.version.reference(), view.strategy, view.reason));
+        let views =
+            self.views.iter().map(|view| format!("{}: {} ({})", view.version.reference(), view.strategy, view.reason));
         write!(f, "PointInTimeJoinExec: views=[{}]", views.collect::<Vec<_>>().join("; "))
     }
 }

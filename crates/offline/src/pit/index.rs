@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn parts_are_disjoint_and_composite_keys_are_found_whole() -> lodestore_core::Result<()> {
-        let text: ArrayRef = Arc::new(StringArray::from_iter((0..100).map(|i| (i % 9 != 0).then(|| format!("{}", i % 7)))));
+        let text: ArrayRef =
+            Arc::new(StringArray::from_iter((0..100).map(|i| (i % 9 != 0).then(|| format!("{}", i % 7)))));
         let text = KeyColumn::new("s", &text, KeyType::String)?;
         let number = integers(&(0..100).map(|i| (i % 11 != 0).then_some(i % 5)).collect::<Vec<_>>())?;
         let asked = Asked::new(vec![number.clone(), text.clone()], None, 100);

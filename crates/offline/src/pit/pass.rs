@@ -103,7 +103,8 @@ pub(crate) async fn by_address(
     let too_many = Arc::new(AtomicBool::new(false));
     let places = index.places();
     let each = {
-        let (index, reader, too_many, run) = (Arc::clone(index), Arc::clone(reader), Arc::clone(&too_many), run.clone());
+        let (index, reader, too_many, run) =
+            (Arc::clone(index), Arc::clone(reader), Arc::clone(&too_many), run.clone());
         move |state: &mut State, _: usize, Chunk { batch, rows }: Chunk| {
             let (keys, stamps) = reader.keys_and_stamps(&batch)?;
             let matched = offer_addresses(&index, run.visibility, &keys, &stamps, &rows, state, batch.num_rows());

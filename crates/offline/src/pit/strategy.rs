@@ -27,7 +27,9 @@ impl fmt::Display for Strategy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::FetchLate(Density::Chosen) => "one pass over keys and times, features fetched late",
-            Self::FetchLate(Density::Dense) => "one pass over keys and times, features fetched late from whole row groups",
+            Self::FetchLate(Density::Dense) => {
+                "one pass over keys and times, features fetched late from whole row groups"
+            }
             Self::FetchLate(Density::Sparse) => "one pass over keys and times, features fetched late row by row",
             Self::KeepRows => "one pass over whole rows, features of winners kept",
             Self::BuildRows => "rows in memory, questions looked up",

@@ -1,6 +1,7 @@
 //! One view of a retrieval: which way its questions are answered, and the way itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use lodestore_core::definition::ViewVersion;
@@ -32,6 +33,8 @@ pub(crate) struct ViewPlan {
     pub(crate) strategy: Strategy,
     /// Why in this way.
     pub(crate) reason: String,
+    /// How long it took to open the table.
+    pub(crate) open_time: Duration,
 }
 
 /// A view that is being answered: what all of its work needs to know.
@@ -93,6 +96,7 @@ impl ViewPlan {
             view.view = self.version.reference().to_string();
             view.strategy = self.strategy.to_string();
             view.reason.clone_from(&self.reason);
+            view.open_time = self.open_time;
         });
         match (self.strategy, self.table.as_parquet()) {
             (Strategy::FetchLate(density), Some(table)) => self.fetch_late(run, asked, limits, table, density).await,
@@ -337,7 +341,8 @@ async fn spill_winners(
     spill: &Arc<Spill>,
 ) -> Result<()> {
     let starts_run = |place: usize| place == 0 || answered[place - 1].0 != answered[place].0;
-    let mut starts: Vec<u32> = (0..answered.len()).filter(|&place| starts_run(place)).map(|place| place as u32).collect();
+    let mut starts: Vec<u32> =
+        (0..answered.len()).filter(|&place| starts_run(place)).map(|place| place as u32).collect();
     starts.push(answered.len() as u32);
     let questions: Vec<u32> = answered.into_iter().map(|(_, question)| question).collect();
     let widen = {

@@ -1,11 +1,11 @@
 //! The files of an answer: one, or a folder of them with one open for each partition.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use lodestore_core::offline::{WriteFormat, WriteTarget, Written};
 use lodestore_core::{Error, Result};
@@ -26,17 +26,14 @@ const HELD_BYTES: usize = 256 << 20;
 /// How many bytes of rows wait for others of their partitions, about.
 const WAITING_BYTES: usize = 128 << 20;
 
-/// How many batches of a partition wait before they become one, which takes less room.
-const BATCHES_TOGETHER: usize = 32;
-
 /// Files that are written to. They are there when all of them are finished.
 pub(super) struct Files {
     format: WriteFormat,
     is_folder: bool,
     max_rows: u64,
     partitions: Partitions,
-    /// Rows of partitions, by their folders: files get many rows at a time, however many partitions there are.
-    waiting: BTreeMap<String, Waiting>,
+    /// Rows that are not split by their partitions yet: files get many at a time, however many partitions there are.
+    waiting: Vec<RecordBatch>,
     waiting_bytes: usize,
     /// By their folders.
     open: HashMap<String, OpenFile>,
@@ -52,12 +49,6 @@ pub(super) struct Files {
 enum Output {
     Local(Staging),
     Store(Objects),
-}
-
-#[derive(Default)]
-struct Waiting {
-    batches: Vec<RecordBatch>,
-    bytes: usize,
 }
 
 struct OpenFile {
@@ -112,7 +103,7 @@ impl Files {
             is_folder,
             max_rows: target.max_rows_per_file.unwrap_or(u64::MAX),
             partitions,
-            waiting: BTreeMap::new(),
+            waiting: Vec::new(),
             waiting_bytes: 0,
             open: HashMap::new(),
             full: Vec::new(),
@@ -128,48 +119,26 @@ impl Files {
             return Ok(());
         }
         self.rows += batch.num_rows() as u64;
-        for (folder, rows) in self.partitions.split(batch)? {
-            if folder.is_empty() {
-                self.append(&folder, rows).await?;
-                self.bound().await?;
-            } else {
-                self.hold(folder, rows)?;
-            }
+        if !self.partitions.are_there() {
+            self.append("", batch.clone()).await?;
+            return self.bound().await;
         }
-        if self.waiting_bytes > WAITING_BYTES {
-            self.release(WAITING_BYTES / 2).await?;
-        }
-        Ok(())
+        self.waiting_bytes += bytes_of(batch);
+        self.waiting.push(batch.clone());
+        if self.waiting_bytes > WAITING_BYTES { self.split().await } else { Ok(()) }
     }
 
-    /// Holds rows of a partition until there are more of them.
-    fn hold(&mut self, folder: String, rows: RecordBatch) -> Result<()> {
-        let waiting = self.waiting.entry(folder).or_default();
-        self.waiting_bytes -= waiting.bytes;
-        waiting.bytes += rows.get_array_memory_size();
-        waiting.batches.push(rows);
-        if waiting.batches.len() == BATCHES_TOGETHER {
-            let together = concat_batches(self.partitions.schema(), &waiting.batches)?;
-            *waiting = Waiting { bytes: together.get_array_memory_size(), batches: vec![together] };
-        }
-        self.waiting_bytes += waiting.bytes;
-        Ok(())
-    }
-
-    /// Writes rows that wait, those of the largest partitions first, until so many bytes are left.
-    async fn release(&mut self, left: usize) -> Result<()> {
-        let mut folders: Vec<_> = self.waiting.iter().map(|(folder, rows)| (rows.bytes, folder.clone())).collect();
-        if left > 0 {
-            folders.sort_by(|a, b| b.cmp(a));
-        }
-        for (bytes, folder) in folders {
-            if self.waiting_bytes <= left {
-                break;
-            }
-            self.waiting_bytes -= bytes;
-            for rows in self.waiting.remove(&folder).unwrap_or_default().batches {
-                self.append(&folder, rows).await?;
-            }
+    /// Writes the rows that wait.
+    async fn split(&mut self) -> Result<()> {
+        let Some(first) = self.waiting.first() else { return Ok(()) };
+        let rows = concat_batches(first.schema_ref(), &self.waiting)?;
+        self.waiting.clear();
+        self.waiting_bytes = 0;
+        let split = self.partitions.split(&rows)?;
+        drop(rows);
+        for (folder, part) in split.groups {
+            let rows = take_record_batch(&split.rows, &UInt32Array::from(part))?;
+            self.append(&folder, rows).await?;
             self.bound().await?;
         }
         Ok(())
@@ -190,7 +159,7 @@ impl Files {
 
     /// Finishes all files, and puts them in their places.
     pub(super) async fn finish(mut self) -> Result<Written> {
-        self.release(0).await?;
+        self.split().await?;
         if self.names.is_empty() {
             // Readers learn the columns from it.
             let folder = self.partitions.folder_of_nulls();
@@ -314,4 +283,10 @@ impl OpenFile {
         };
         self.encoder.held() + waiting
     }
+}
+
+/// Returns how many bytes rows take. A batch may be a slice of a much larger one.
+fn bytes_of(rows: &RecordBatch) -> usize {
+    let bytes = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(column.get_array_memory_size());
+    rows.columns().iter().map(bytes).sum()
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray, UInt32Array};
-use arrow::compute::{CastOptions, cast_with_options, take, take_record_batch};
+use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 use lodestore_core::name::unknown;
@@ -25,6 +25,13 @@ pub(super) struct Partitions {
     kept: Vec<usize>,
     converter: RowConverter,
     schema: SchemaRef,
+}
+
+/// Rows of files, and which of them each folder has.
+pub(super) struct Split {
+    pub(super) rows: RecordBatch,
+    /// Folders by names that end with `/`, with the numbers of their rows, ascending.
+    pub(super) groups: Vec<(String, Vec<u32>)>,
 }
 
 impl Partitions {
@@ -66,11 +73,13 @@ impl Partitions {
         self.names.iter().map(|name| format!("{name}={NULL_PARTITION}/")).collect()
     }
 
-    /// Returns the rows of each folder, in their order. A folder's name is empty or ends with `/`.
-    pub(super) fn split(&self, rows: &RecordBatch) -> Result<Vec<(String, RecordBatch)>> {
-        if self.columns.is_empty() {
-            return Ok(vec![(String::new(), rows.clone())]);
-        }
+    /// Returns whether there is any partition column.
+    pub(super) fn are_there(&self) -> bool {
+        !self.columns.is_empty()
+    }
+
+    /// Returns which rows each folder has.
+    pub(super) fn split(&self, rows: &RecordBatch) -> Result<Split> {
         let columns: Vec<ArrayRef> = self.columns.iter().map(|&place| Arc::clone(rows.column(place))).collect();
         let values = self.converter.convert_columns(&columns)?;
         let mut found = HashMap::new();
@@ -86,8 +95,7 @@ impl Partitions {
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         let kept = self.kept.iter().map(|&place| Arc::clone(rows.column(place))).collect();
         let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), kept, &options)?;
-        let part = |(folder, group)| Ok((folder, take_record_batch(&rows, &UInt32Array::from_iter_values(group))?));
-        folders.into_iter().zip(groups).map(part).collect()
+        Ok(Split { rows, groups: folders.into_iter().zip(groups).collect() })
     }
 
     /// Returns the folders of some rows.
@@ -169,17 +177,17 @@ mod tests {
         let rows = rows();
         let partitions = Partitions::new(rows.schema_ref(), &["city".into(), ".rate".into()]).unwrap();
         let split = partitions.split(&rows).unwrap();
-        let found: Vec<_> = split.iter().map(|(folder, rows)| (folder.as_str(), rows.num_rows())).collect();
+        let found: Vec<_> = split.groups.iter().map(|(folder, rows)| (folder.as_str(), rows.as_slice())).collect();
         let expected = [
-            ("city=a b%2Fc%3Dd%25é/%2Erate=0.5/", 1),
-            ("city=__HIVE_DEFAULT_PARTITION__/%2Erate=NaN/", 2),
-            ("city=/%2Erate=-0.0/", 1),
-            ("city=%5F_HIVE_DEFAULT_PARTITION__/%2Erate=0.0/", 1),
-            ("city=../%2Erate=1e300/", 1),
+            ("city=a b%2Fc%3Dd%25é/%2Erate=0.5/", &[0][..]),
+            ("city=__HIVE_DEFAULT_PARTITION__/%2Erate=NaN/", &[1, 4]),
+            ("city=/%2Erate=-0.0/", &[2]),
+            ("city=%5F_HIVE_DEFAULT_PARTITION__/%2Erate=0.0/", &[3]),
+            ("city=../%2Erate=1e300/", &[5]),
         ];
         assert_eq!(found, expected);
-        assert_eq!(split[1].1["trips"].as_ref(), &Int64Array::from(vec![1, 4]));
-        assert_eq!(split[1].1.num_columns(), 1);
+        assert_eq!(split.rows.num_columns(), 1);
+        assert_eq!(split.rows["trips"].as_ref(), rows["trips"].as_ref());
     }
 
     #[test]

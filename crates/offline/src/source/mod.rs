@@ -31,8 +31,8 @@ use lodestore_core::{Error, Result};
 
 pub(crate) use files::NULL_PARTITION;
 pub(crate) use memory::Frames;
-pub use postgres::{Encryption, PostgresConfig};
 pub(crate) use parquet::{Chunk, Found, ParquetTable, RowNumbers, TableScan};
+pub use postgres::{Encryption, PostgresConfig};
 pub(crate) use sql::SqlTable;
 pub(crate) use store::{Place, Stores};
 

@@ -18,8 +18,8 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::scalar::ScalarValue;
 use futures::{StreamExt, TryStreamExt};
-use lodestore_core::definition::{TableFormat, TableRef, ViewVersion};
 use lodestore_core::Result;
+use lodestore_core::definition::{TableFormat, TableRef, ViewVersion};
 use object_store::ObjectMeta;
 
 use super::files::{Files, partition_array, partition_field};
@@ -92,7 +92,8 @@ impl TextTable {
     fn partitioned(&self, file: &ObjectMeta) -> Result<PartitionedFile> {
         let values = self.partition_fields().iter().zip(self.files.partition_values(file)).map(|(field, value)| {
             let array = partition_array(field, value.as_deref())?;
-            ScalarValue::try_from_array(&array, 0).map_err(|e| from_datafusion(&format!("'{}'", self.reference.path), e))
+            ScalarValue::try_from_array(&array, 0)
+                .map_err(|e| from_datafusion(&format!("'{}'", self.reference.path), e))
         });
         let values = values.collect::<Result<Vec<_>>>()?;
         Ok(PartitionedFile::new_from_meta(file.clone()).with_partition_values(values))
@@ -102,7 +103,9 @@ impl TextTable {
         let what = format!("'{}'", self.reference.path);
         let in_files = self.schema.fields().len() - self.files.partitions.len();
         let file_schema = Arc::new(Schema::new(self.schema.fields()[..in_files].to_vec()));
-        let source = self.format.file_source(TableSchema::new(file_schema, self.partition_fields().to_vec()));
+        let schema =
+            TableSchema::builder(file_schema).with_table_partition_cols(self.partition_fields().to_vec()).build();
+        let source = self.format.file_source(schema);
         let url = ListingTableUrl::try_new(self.files.place.root.clone(), None).map(|url| url.object_store());
         let url = url.map_err(|e| from_datafusion(&what, e))?;
         let files = self.files.files.iter().filter(|file| file.size > 0).map(|file| self.partitioned(file));

@@ -94,5 +94,6 @@ pub fn trials_of_way(way: &str, harness: Arc<dyn EngineHarness>) -> Vec<Trial> {
 }
 
 fn golden_trials(way: &str, harness: &Arc<dyn EngineHarness>) -> Vec<Trial> {
-    golden::trials(way, harness).unwrap_or_else(|failed| vec![Trial::test(format!("{way}::golden"), move || Err(failed))])
+    golden::trials(way, harness)
+        .unwrap_or_else(|failed| vec![Trial::test(format!("{way}::golden"), move || Err(failed))])
 }

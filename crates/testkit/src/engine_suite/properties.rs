@@ -37,7 +37,8 @@ pub(super) async fn v3_property(harness: &dyn EngineHarness) -> Outcome {
 /// Runs cases of all families in turn.
 pub(super) async fn every_family(harness: &dyn EngineHarness) -> Outcome {
     const FAMILIES: [Focus; 5] = [Focus::Time, Focus::Join, Focus::AsKnown, Focus::Types, Focus::Defaults];
-    for_each_seed("every_family", async |seed| case(harness, FAMILIES[seed as usize % FAMILIES.len()], seed).await).await
+    for_each_seed("every_family", async |seed| case(harness, FAMILIES[seed as usize % FAMILIES.len()], seed).await)
+        .await
 }
 
 async fn family(harness: &dyn EngineHarness, name: &str, focus: Focus) -> Outcome {

@@ -85,8 +85,11 @@ pub(super) fn random_name() -> Result<String> {
 
 /// Writes rows to the data files of a table.
 pub(super) struct DataFiles {
+    place: Place,
     layout: Layout,
-    written: Written,
+    /// The files that were begun, to be removed unless they are kept.
+    begun: Vec<Path>,
+    runtime: Handle,
     /// Compares rows by the columns that they are partitioned by.
     converter: RowConverter,
     /// By their partitions; a table without partitions has one.
@@ -109,8 +112,8 @@ impl DataFiles {
         let partition = |name: &String| layout.columns.iter().find(|field| field.name() == name);
         let fields = layout.partition_by.iter().filter_map(partition);
         let converter = RowConverter::new(fields.map(|field| SortField::new(field.data_type().clone())).collect())?;
-        let written = Written { place, paths: Vec::new(), runtime: Handle::current() };
-        Ok(Self { layout, written, converter, open: HashMap::new(), added: Vec::new() })
+        let (begun, open, added) = (Vec::new(), HashMap::new(), Vec::new());
+        Ok(Self { place, layout, begun, runtime: Handle::current(), converter, open, added })
     }
 
     /// Writes rows, each to the file of its partition.
@@ -143,7 +146,7 @@ impl DataFiles {
 
     /// Leaves the files where they are when this is dropped.
     pub(super) fn keep(mut self) {
-        self.written.paths.clear();
+        self.begun.clear();
     }
 
     /// Puts the columns of an answer into the order and types of the table.
@@ -178,8 +181,7 @@ impl DataFiles {
 
     /// Begins the file that rows of one partition go to.
     fn create(&mut self, rows: &RecordBatch) -> Result<OpenFile> {
-        let what = self.written.place.root.to_string();
-        let wrong = |e| from_kernel(&what, e);
+        let wrong = |e| from_kernel(&self.layout.path, e);
         let builder = self.layout.state.write_context_builder();
         let builder = if self.layout.partition_by.is_empty() {
             builder
@@ -202,12 +204,12 @@ impl DataFiles {
         let url = context.write_dir().join(&format!("part-{}.parquet", random_name()?)).map_err(|e| wrong(e.into()))?;
         let path = context.resolve_file_path(&url).map_err(wrong)?;
         let below = Path::from_url_path(&path).map_err(|e| wrong(e.into()))?;
-        let location: Path = self.written.place.path.parts().chain(below.parts()).collect();
+        let location: Path = self.place.path.parts().chain(below.parts()).collect();
         let schema: Schema = physical.as_ref().try_into_arrow()?;
         let properties = WriterProperties::builder().set_compression(Compression::ZSTD(Default::default())).build();
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        self.written.paths.push(location.clone());
-        let sink = BufWriter::new(Arc::clone(&self.written.place.store), location.clone());
+        self.begun.push(location.clone());
+        let sink = BufWriter::new(Arc::clone(&self.place.store), location.clone());
         let writer = AsyncArrowWriter::try_new_with_options(sink, Arc::new(schema), options);
         let writer = writer.map_err(|e| from_parquet(&format!("'{path}'"), e))?;
         Ok(OpenFile { context, evaluator, writer, location, path, rows: 0 })
@@ -216,7 +218,7 @@ impl DataFiles {
     async fn close(&mut self) -> Result<()> {
         for (_, mut file) in self.open.drain() {
             file.writer.finish().await.map_err(|e| from_parquet(&format!("'{}'", file.path), e))?;
-            let head = self.written.place.store.head(&file.location).await;
+            let head = self.place.store.head(&file.location).await;
             let head = head.map_err(|e| from_store(&format!("'{}'", file.path), e))?;
             self.added.push(AddedFile {
                 path: file.path,
@@ -232,7 +234,7 @@ impl DataFiles {
 
 impl OpenFile {
     async fn write(&mut self, rows: &RecordBatch, layout: &Layout) -> Result<()> {
-        let wrong = |e| from_kernel(&self.path, e);
+        let wrong = |e| from_kernel(&layout.path, e);
         let is_data = |name: &str| !layout.partition_by.iter().any(|partition| partition == name);
         let data: Vec<usize> =
             (0..rows.num_columns()).filter(|&place| is_data(rows.schema_ref().field(place).name())).collect();
@@ -243,20 +245,16 @@ impl OpenFile {
     }
 }
 
-/// The files that were begun. They are removed when this is dropped with them.
-struct Written {
-    place: Place,
-    paths: Vec<Path>,
-    runtime: Handle,
-}
-
-impl Drop for Written {
+impl Drop for DataFiles {
+    /// Removes the files, unless they were kept. One that can't be removed is an orphan, which no reader sees.
     fn drop(&mut self) {
-        let paths = std::mem::take(&mut self.paths);
-        let Some(first) = paths.first() else { return };
-        if self.place.local_file(first).is_some() {
-            // A file that can't be removed is an orphan, which no reader sees.
-            paths
+        let (begun, open) = (std::mem::take(&mut self.begun), std::mem::take(&mut self.open));
+        if begun.is_empty() {
+            return;
+        }
+        if self.place.local.is_some() {
+            drop(open);
+            begun
                 .iter()
                 .filter_map(|path| self.place.local_file(path))
                 .for_each(|file| drop(std::fs::remove_file(file)));
@@ -264,7 +262,10 @@ impl Drop for Written {
         }
         let store = Arc::clone(&self.place.store);
         self.runtime.spawn(async move {
-            for path in paths {
+            for file in open.into_values() {
+                drop(file.writer.into_inner().abort().await);
+            }
+            for path in begun {
                 drop(store.delete(&path).await);
             }
         });

@@ -70,6 +70,8 @@ struct Target {
 
 /// How rows become data files of a table.
 struct Layout {
+    /// The table's path, for messages.
+    path: String,
     engine: TableEngine,
     state: Arc<WriteState>,
     /// The table's columns.
@@ -139,14 +141,14 @@ impl Target {
     async fn layout(&self) -> Result<Layout> {
         let (engine, snapshot, path) = (self.engine.clone(), Arc::clone(&self.snapshot), self.path.clone());
         with_kernel(move || {
-            let wrong = |e| from_kernel(&path, e);
             let transaction = transaction(&engine, &snapshot, &path)?;
             let schema: Schema = snapshot.schema().as_ref().try_into_arrow()?;
             Ok(Layout {
-                state: transaction.write_state().map_err(wrong)?,
+                state: transaction.write_state().map_err(|e| from_kernel(&path, e))?,
                 columns: schema.fields().iter().map(|field| field.as_ref().clone()).collect(),
                 partition_by: transaction.logical_partition_columns().to_vec(),
                 engine,
+                path,
             })
         })
         .await

@@ -20,16 +20,16 @@ fn stores(folder: &TempDir) -> Stores {
 }
 
 fn rows(ids: std::ops::Range<i64>) -> RecordBatch {
-    let count = ids.end - ids.start;
     let cities = ids.clone().map(|id| [Some("bern"), Some("a b/c=d%é"), None][id as usize % 3]);
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("id", Arc::new(Int64Array::from_iter_values(ids.clone()))),
         ("city", Arc::new(StringArray::from_iter(cities))),
         ("day", Arc::new(Date32Array::from_iter(ids.clone().map(|id| (id != 4).then_some(19_000 + id as i32))))),
-        ("at", Arc::new(TimestampMicrosecondArray::from_iter_values(ids).with_timezone("UTC"))),
-        ("rate", Arc::new(Float32Array::from_iter((0..count).map(|i| (i != 1).then_some(i as f32 / 3.0))))),
+        ("at", Arc::new(TimestampMicrosecondArray::from_iter_values(ids.clone()).with_timezone("UTC"))),
+        ("rate", Arc::new(Float32Array::from_iter(ids.map(|id| (id != 1).then_some(id as f32 / 3.0))))),
     ];
-    RecordBatch::try_from_iter(columns).unwrap()
+    let columns = columns.into_iter().map(|(name, column)| (name, column, true));
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
 }
 
 fn answer(batches: Vec<Result<RecordBatch>>) -> BatchStream {

@@ -88,10 +88,11 @@ pub(crate) fn from_kernel(what: &str, error: KernelError) -> Error {
             ));
         }
         KernelError::FileNotFound(_) | KernelError::MissingVersion(_) => ErrorKind::NotFound,
-        KernelError::Unsupported(_) => ErrorKind::Unsupported,
+        KernelError::Unsupported(why) => return Error::unsupported(format!("the delta table '{what}': {why}")),
+        KernelError::InvalidPartitionValues(_) => ErrorKind::Invalid,
         _ => ErrorKind::Corrupt,
     };
-    Error::new(kind, format!("reading the delta table '{what}': {error}")).with_source(error)
+    Error::new(kind, format!("the delta table '{what}': {error}")).with_source(error)
 }
 
 fn snapshot(engine: &TableEngine, root: &Url, reference: &TableRef) -> Result<SnapshotRef> {

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -91,12 +91,9 @@ impl ChunkReader for FileBytes {
 
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
         match self {
-            Self::Local { file, size } => Ok(FileRead::Local {
-                file: Arc::clone(file),
-                buffer: Bytes::new(),
-                next: start,
-                end: *size,
-            }),
+            Self::Local { file, size } => {
+                Ok(FileRead::Local { file: Arc::clone(file), buffer: Bytes::new(), next: start, end: *size })
+            }
             Self::Fetched { .. } => Ok(FileRead::Fetched(self.fetched_from(start)?)),
         }
     }

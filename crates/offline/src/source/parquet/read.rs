@@ -8,9 +8,7 @@ use arrow::compute::{cast, filter_record_batch, take};
 use arrow::datatypes::{Schema, SchemaRef};
 use lodestore_core::Result;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
-};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
 
 use super::file::{DataFile, FileBytes, TableColumn};
 use super::table::{Chunk, RowNumbers, Unit};
@@ -36,11 +34,7 @@ enum ColumnSource {
 }
 
 impl<'a> FileReader<'a> {
-    pub(crate) fn new(
-        file: &'a DataFile,
-        metadata: &'a ArrowReaderMetadata,
-        columns: &[&'a TableColumn],
-    ) -> Self {
+    pub(crate) fn new(file: &'a DataFile, metadata: &'a ArrowReaderMetadata, columns: &[&'a TableColumn]) -> Self {
         let constant = |column: &TableColumn| {
             let constants = file.constants.iter().find(|(name, _)| name == column.field.name());
             constants.map(|(_, value)| Arc::clone(value))
@@ -76,10 +70,7 @@ impl<'a> FileReader<'a> {
         let mask = self.mask();
         let columns = self.metadata.metadata().row_group(group).columns().iter().enumerate();
         let included = columns.filter(|(leaf, _)| mask.leaf_included(*leaf));
-        included
-            .map(|(_, column)| column.byte_range())
-            .map(|(start, length)| start..start + length)
-            .collect()
+        included.map(|(_, column)| column.byte_range()).map(|(start, length)| start..start + length).collect()
     }
 
     /// Decodes the rows of a unit.
@@ -95,7 +86,8 @@ impl<'a> FileReader<'a> {
             .with_projection(self.mask())
             .with_batch_size(batch_rows);
         let (runs, whole) = (&unit.runs, [0..unit.group_rows]);
-        let builder = if *runs == whole { builder } else { builder.with_row_selection(selection(runs, unit.group_rows)) };
+        let builder =
+            if *runs == whole { builder } else { builder.with_row_selection(selection(runs, unit.group_rows)) };
         let reader = builder.build().map_err(|e| in_file(e.into()))?;
         let mut left = RunWalk { runs: runs.clone().into_iter(), current: 0..0 };
         let (group_start, file_start) = (unit.group_start, unit.file_start);

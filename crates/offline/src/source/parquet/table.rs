@@ -143,11 +143,6 @@ impl ParquetTable {
         Self { metadata: metadata.into_iter().map(|metadata| OnceCell::new_with(Some(metadata))).collect(), ..self }
     }
 
-    /// Returns what is read, in one line for each file or in one for a lakehouse table.
-    pub(crate) fn revision(&self) -> &str {
-        &self.revision
-    }
-
     /// Returns how many rows the files have, deleted ones included.
     ///
     /// # Errors
@@ -202,7 +197,11 @@ impl ParquetTable {
             let read = kept.iter().filter(|kept| **kept).count() as u64;
             found.row_groups_read += read;
             found.row_groups_pruned += kept.len() as u64 - read;
-            if read > 0 { found.files_read += 1 } else { found.files_pruned += 1 }
+            if read > 0 {
+                found.files_read += 1
+            } else {
+                found.files_pruned += 1
+            }
             file_start += group_start;
         }
         let units = split(units, found.rows.unwrap_or(0), threads).into();

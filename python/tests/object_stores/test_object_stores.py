@@ -18,7 +18,6 @@ import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from servers import proxy_to, running, s3_server, serving
 
 from lodestore import FeatureStore
 from lodestore.errors import (
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import Tables
-    from servers import Proxy
 
     from lodestore.retrieval_job import RetrievalJob
 
@@ -121,12 +119,6 @@ def lines(job: RetrievalJob) -> list[str]:
     return [str(answer.schema), *map(str, answer.to_pylist())]
 
 
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as url:
-        yield url
-
-
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
@@ -140,12 +132,6 @@ def bucket(s3: str, tables: Tables) -> Iterator[Bucket]:
     bucket = Bucket(s3, tables)
     bucket.client.create_bucket(Bucket=BUCKET)
     return bucket
-
-
-@pytest.fixture
-def proxy(s3: str) -> Iterator[Proxy]:
-    with proxy_to(s3) as proxy:
-        yield proxy
 
 
 def large_job(bucket: Bucket, options: dict[str, str]) -> RetrievalJob:
@@ -408,25 +394,26 @@ def files(tables: Tables) -> Path:
     return folder
 
 
-def test_files_of_a_web_server_are_read(files, tables):
-    with running(lambda port: ["RangeHTTPServer", "--bind", "127.0.0.1", str(port)], files) as url:
-        for path, of in (("a table.parquet", {}), ("t.csv", {"format": "csv"})):
-            assert lines(ask(tables, f"{url}/{path}", **of)) == lines(ask(tables, files / path, **of))
-        with pytest.raises(NotFoundError, match=f"{url}/none.parquet"):
-            ask(tables, f"{url}/none.parquet").to_arrow()
-        with pytest.raises(InvalidError, match="is one file"):
-            ask(tables, f"{url}/*.parquet").to_arrow()
-        with pytest.raises(UnsupportedError, match="for reading"):
-            ask(tables, files / "a table.parquet").to_parquet(f"{url}/out.parquet")
+def test_files_of_a_web_server_are_read(files, tables, web):
+    url = web("RangeHTTPServer", files)
+    for path, of in (("a table.parquet", {}), ("t.csv", {"format": "csv"})):
+        assert lines(ask(tables, f"{url}/{path}", **of)) == lines(ask(tables, files / path, **of))
+    with pytest.raises(NotFoundError, match=f"{url}/none.parquet"):
+        ask(tables, f"{url}/none.parquet").to_arrow()
+    with pytest.raises(InvalidError, match="is one file"):
+        ask(tables, f"{url}/*.parquet").to_arrow()
+    with pytest.raises(UnsupportedError, match="for reading"):
+        ask(tables, files / "a table.parquet").to_parquet(f"{url}/out.parquet")
 
 
-def test_a_web_server_without_ranges_is_told(files, tables):
-    server = running(lambda port: ["http.server", "--bind", "127.0.0.1", str(port)], files)
-    with server as url, pytest.raises(UnsupportedError, match=r"[Rr]ange"):
+def test_a_web_server_without_ranges_is_told(files, tables, web):
+    url = web("http.server", files)
+    assert lines(ask(tables, f"{url}/t.csv", format="csv")) == lines(ask(tables, files / "t.csv", format="csv"))
+    with pytest.raises(UnsupportedError, match=r"[Rr]ange"):
         ask(tables, f"{url}/a table.parquet")
 
 
-def test_a_web_server_without_head_is_told(tables):
+def test_a_web_server_without_head_is_told(tables, web):
     class OnlyGet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
@@ -436,7 +423,8 @@ def test_a_web_server_without_head_is_told(tables):
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-    with serving(OnlyGet) as url, pytest.raises(UnsupportedError, match=f"{url}/t.parquet' does not answer HEAD"):
+    url = web(OnlyGet)
+    with pytest.raises(UnsupportedError, match=f"{url}/t.parquet' does not answer HEAD"):
         ask(tables, f"{url}/t.parquet")
 
 

@@ -10,10 +10,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -129,3 +131,28 @@ def proxy_to(upstream: str) -> Iterator[Proxy]:
     with serving(Handler) as url:
         proxy.url = url
         yield proxy
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as url:
+        yield url
+
+
+@pytest.fixture
+def proxy(s3: str) -> Iterator[Proxy]:
+    with proxy_to(s3) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def web(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Returns the URL of a web server: of a Python module that serves a folder, or of a handler."""
+    with ExitStack() as servers:
+
+        def serve(served: str | type[BaseHTTPRequestHandler], folder: Path = tmp_path) -> str:
+            if not isinstance(served, str):
+                return servers.enter_context(serving(served))
+            return servers.enter_context(running(lambda port: [served, "--bind", "127.0.0.1", str(port)], folder))
+
+        yield serve
