@@ -166,6 +166,26 @@ def test_a_table_answers_as_its_rows_in_parquet_do(tables, lake):
     assert tables.ask(lake.metadata(), format="iceberg") == expected
 
 
+def test_tables_of_every_version_of_the_format_are_read(tables, lake):
+    table = lake.write(tables.rows(), properties={"format-version": "1"})
+    expected = tables.expected(tables.rows())
+    assert table.format_version == 1
+    assert tables.ask(lake.path, format="iceberg") == expected
+    with table.transaction() as transaction:
+        transaction.upgrade_table_version(2)
+    table.append(tables.rows(trips=1000))
+    both = tables.expected(pa.concat_tables([tables.rows(), tables.rows(trips=1000)]))
+    assert tables.ask(lake.path, format="iceberg") == both
+
+    def as_version_3(metadata):
+        metadata.update({"format-version": 3, "next-row-id": 64})
+        for snapshot in metadata["snapshots"]:
+            snapshot.update({"first-row-id": 0, "added-rows": 64})
+
+    lake.put_metadata(as_version_3)
+    assert tables.ask(lake.path, format="iceberg") == both
+
+
 def test_values_of_every_type_come_out_as_they_went_in(tables, lake):
     table = tables.rows(hours=range(2))
     count = table.num_rows

@@ -66,8 +66,11 @@ fn unknown_ending(path: &Path) -> Error {
     Error::invalid(format!("the ending of '{}' tells no format; expected .parquet or .csv", path.display()))
 }
 
+/// How many rows of a frame are in a batch: many, since an answer's batches are no larger.
+const ROWS_OF_A_FRAME: usize = 64 * 1024;
+
 fn read_parquet(file: File) -> Result<Frame, parquet::errors::ParquetError> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(ROWS_OF_A_FRAME).build()?;
     let schema = arrow::array::RecordBatchReader::schema(&reader);
     Ok(Frame { schema, batches: reader.collect::<Result<_, _>>()? })
 }

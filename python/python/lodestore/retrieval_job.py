@@ -136,9 +136,10 @@ class RetrievalJob(ArrowRows):
         >>> from datetime import datetime
         >>> questions = {"driver_id": [1001, 1002], "event_timestamp": [datetime(2024, 1, 1, 12)] * 2}
         >>> job = store.get_historical_features(questions, ["driver_stats:trips"])
-        >>> job.to_parquet(repo_path / "training", partition_by=["driver_id"])
+        >>> training = repo_path.joinpath("training")
+        >>> job.to_parquet(training, partition_by=["driver_id"])
         2
-        >>> sorted(folder.name for folder in (repo_path / "training").iterdir())
+        >>> sorted(folder.name for folder in training.iterdir())
         ['driver_id=1001', 'driver_id=1002']
         """
         return self._rows.write_parquet(os.fspath(path), list(partition_by or []), max_rows_per_file)

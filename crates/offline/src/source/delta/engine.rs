@@ -305,7 +305,8 @@ fn one_after_the_other(
     read: impl Fn(&FileMeta) -> KernelResult<FileDataReadResultIterator> + Send + 'static,
 ) -> FileDataReadResultIterator {
     let rows = move |file: FileMeta| read(&file).unwrap_or_else(|error| Box::new(iter::once(Err(error))));
-    Box::new(files.to_vec().into_iter().flat_map(rows))
+    let files = files.to_vec();
+    Box::new(files.into_iter().flat_map(rows))
 }
 
 /// Makes the fields of structs null where the structs are. The kernel looks at them alone, and readers of
