@@ -8,8 +8,8 @@ pub(crate) fn resident_bytes() -> Option<u64> {
     counts.split_whitespace().nth(1)?.parse::<u64>().ok().map(|pages| pages * PAGE_BYTES)
 }
 
-/// What each thread may take to decode rows, beside what the join itself holds.
-const BYTES_A_THREAD: u64 = 64 << 20;
+/// What each thread may take to decode rows, and to write answers, beside what the join itself holds.
+const BYTES_A_THREAD: u64 = 128 << 20;
 
 /// The least that a join works with, however small the limit.
 const LEAST: u64 = 16 << 20;
