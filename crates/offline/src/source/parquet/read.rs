@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
-use arrow::compute::{cast, filter_record_batch, take};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array, new_null_array};
+use arrow::compute::{filter_record_batch, take};
 use arrow::datatypes::{Schema, SchemaRef};
 use lodestore_core::Result;
 use parquet::arrow::ProjectionMask;
@@ -13,6 +13,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader
 use super::file::{DataFile, FileBytes, TableColumn};
 use super::table::{Chunk, RowNumbers, Unit};
 use crate::error::from_arrow;
+use crate::source::conform::conform;
 
 /// How a file's rows become rows of the table: which columns are decoded and where they go.
 pub(crate) struct FileReader<'a> {
@@ -105,8 +106,7 @@ impl<'a> FileReader<'a> {
         let columns = self.columns.iter().map(|(column, source)| match source {
             ColumnSource::File(place) => {
                 let array = batch.column(*place);
-                let same = array.data_type() == column.field.data_type();
-                if same { Ok(Arc::clone(array)) } else { cast(array, column.field.data_type()) }
+                conform(array, &column.field)
             }
             ColumnSource::Constant(value) => take(value, &UInt32Array::from(vec![0; rows]), None),
         });
