@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 SCRIPTS := python/lodestore.data/scripts
+SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
+apt = { $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q $(1); }
 
 .PHONY: demo test test-rust test-python services check bench bench-check fmt wheel install clean
 
@@ -26,7 +28,7 @@ test-python: install services
 ## Installs the servers that tests start, where they are missing.
 services:
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
-	  $$([ $$(id -u) = 0 ] || echo sudo) apt-get install -y -q postgresql
+	  $(call apt,postgresql)
 
 ## Measures the point-in-time join beside its peers; see benches/README.md.
 bench: wheel
@@ -34,7 +36,7 @@ bench: wheel
 
 ## Counts the instructions of a fixed small join and compares the count with the stored one.
 bench-check:
-	command -v valgrind >/dev/null || $$([ $$(id -u) = 0 ] || echo sudo) apt-get install -y -q valgrind
+	command -v valgrind >/dev/null || $(call apt,valgrind)
 	$(PYTHON) benches/check.py
 
 ## Checks formatting, lints, types, licences and the direction of dependencies.

@@ -88,10 +88,13 @@ impl DataFusionEngine {
         report: &Arc<RunReport>,
     ) -> Result<PointInTimeJoinExec> {
         let count = questions.iter().map(RecordBatch::num_rows).sum();
-        let mut views = Vec::with_capacity(plan.request.views.len());
+        let mut views: Vec<ViewPlan> = Vec::with_capacity(plan.request.views.len());
         for (place, view) in plan.request.views.iter().enumerate() {
             let features = plan.request.features_of(place);
-            views.push(self.view(&view.version, features, count, plan.options.as_known).await?);
+            // A table is opened once for all views that read it.
+            let same = |other: &&ViewPlan| other.version.table == view.version.table && !other.table.has_declared_types();
+            let opened = views.iter().find(same).map(|other| Arc::clone(&other.table));
+            views.push(self.view(&view.version, features, count, plan.options.as_known, opened).await?);
         }
         let types = plan.request.columns.iter().map(|column| plan.request.field(column).data_type().clone());
         let limits = Limits {
@@ -113,9 +116,14 @@ impl DataFusionEngine {
         features: Vec<usize>,
         questions: usize,
         as_known: bool,
+        opened: Option<Arc<dyn Table>>,
     ) -> Result<ViewPlan> {
         let clock = Stopwatch::start();
-        let table = self.table(version).await?;
+        let table = match opened {
+            Some(table) => table,
+            None => self.open(version).await?,
+        };
+        version.check_columns(&table.schema())?;
         let rows = match table.as_parquet() {
             Some(parquet) => Some(parquet.rows().await?),
             None => None,
@@ -134,14 +142,12 @@ impl DataFusionEngine {
         Ok(ViewPlan { version: Arc::clone(version), table, features, strategy, reason, open_time })
     }
 
-    async fn table(&self, view: &ViewVersion) -> Result<Arc<dyn Table>> {
+    async fn open(&self, view: &ViewVersion) -> Result<Arc<dyn Table>> {
         let in_view = |error: Error| error.with_context("view", view.reference());
         let Some(reference) = &view.table else {
             return Err(Error::invalid(format!("view '{}' has no history to read", view.reference())));
         };
-        let table = self.sources.open(reference, Some(view)).await.map_err(in_view)?;
-        view.check_columns(&table.schema())?;
-        Ok(table)
+        self.sources.open(reference, Some(view)).await.map_err(in_view)
     }
 }
 
@@ -164,7 +170,8 @@ impl OfflineEngine for DataFusionEngine {
     }
 
     async fn scan(&self, plan: &ScanPlan) -> Result<BatchStream> {
-        let table = self.table(&plan.view).await?;
+        let table = self.open(&plan.view).await?;
+        plan.view.check_columns(&table.schema())?;
         let columns: Vec<String> = plan.column_names().map(str::to_owned).collect();
         let names: Vec<&str> = columns.iter().map(String::as_str).collect();
         let after = if plan.created_since.is_some() { None } else { plan.after };

@@ -2,7 +2,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "measured: the pass over 10M rows waits for memory most of its time, and half as long with this"
+    reason = "measured: joining 1M questions to 10M rows took 4.4 s of processor time without this, 3.9 s with it"
 )]
 
 /// Asks for the cache line of an item, if there is such an item. Changes nothing but the time that a later read takes.

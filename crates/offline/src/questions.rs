@@ -1,6 +1,7 @@
 //! The questions of a retrieval: which columns of the entity frame are keys, which is the time.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch};
@@ -49,14 +50,13 @@ impl<'a> Questions<'a> {
     ///
     /// # Errors
     /// `Invalid`, naming the column, for a value that is no key.
-    pub(crate) fn shared(&self) -> Result<Vec<Option<Arc<Asked>>>> {
+    pub(crate) fn shared(&self) -> Result<Vec<Arc<Asked>>> {
         let mut known: HashMap<IndexId, Arc<Asked>> = HashMap::new();
         let asked = |view| {
-            let id = self.index_id(view);
-            if !known.contains_key(&id) {
-                known.insert(id.clone(), Arc::new(self.asked(view)?));
-            }
-            Ok(known.get(&id).cloned())
+            Ok(match known.entry(self.index_id(view)) {
+                Entry::Occupied(same) => Arc::clone(same.get()),
+                Entry::Vacant(place) => Arc::clone(place.insert(Arc::new(self.asked(view)?))),
+            })
         };
         self.plan.request.views.iter().map(asked).collect()
     }

@@ -28,6 +28,14 @@ pub fn comparator(left: &ArrayRef, right: &ArrayRef) -> Result<Comparator> {
     Ok(Box::new(move |i, j| compare_values(left.as_ref(), i, right.as_ref(), j)))
 }
 
+/// Compares row i of some columns with row j of others of the same feature types, column by column, by
+/// [`compare_values`].
+#[must_use]
+pub fn compare_rows(left: &[ArrayRef], i: usize, right: &[ArrayRef], j: usize) -> Ordering {
+    let mut orders = left.iter().zip(right).map(|(left, right)| compare_values(left.as_ref(), i, right.as_ref(), j));
+    orders.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
+
 /// Compares row i of one array with row j of another of the same feature type.
 ///
 /// # Behavior

@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field as ArrowField, Fields, Schema, TimeUnit};
 
 use crate::error::{Error, Result};
 
-pub use compare::{Comparator, comparator, compare_values};
+pub use compare::{Comparator, comparator, compare_rows, compare_values};
 pub use times::{Rounding, event_times, is_time};
 pub use widen::{can_widen, widen};
 

@@ -4,7 +4,6 @@
 //! the rows up to it. A question finds the last row that is visible at its time by binary search, and
 //! takes the best that is marked there. Memory is that of the rows; the questions need none.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef};
@@ -13,7 +12,7 @@ use futures::StreamExt;
 use lodestore_core::Result;
 use lodestore_core::entity_key::KeyColumn;
 use lodestore_core::time::{EventTime, Stopwatch};
-use lodestore_core::types::compare_values;
+use lodestore_core::types::compare_rows;
 
 use super::features::StoredFeatures;
 use super::index::Asked;
@@ -100,11 +99,7 @@ impl RowIndex {
             starts[number + 1] += starts[number];
         }
         let mut rows: Vec<Best> = placed.into_iter().map(|(_, best)| best).collect();
-        let values = |a: &Best, b: &Best| {
-            let (a, b) = (a.row as usize, b.row as usize);
-            let orders = features.iter().map(|column| compare_values(column.as_ref(), a, column.as_ref(), b));
-            orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-        };
+        let values = |a: &Best, b: &Best| compare_rows(features, a.row as usize, features, b.row as usize);
         for key in starts.windows(2) {
             for place in key[0] + 1..key[1] {
                 let (before, this) = (rows[place - 1], rows[place]);
@@ -128,8 +123,7 @@ impl RowIndex {
             };
             let rows = &self.rows[self.starts[number as usize]..self.starts[number as usize + 1]];
             let best = rows[..rows.partition_point(|row| row.from <= time)].last()?;
-            let too_old = visibility.ttl.is_some_and(|ttl| best.order.0 < time.minus(ttl));
-            (!too_old).then_some((question as u32, best.row))
+            (!visibility.is_too_old(best.order.0, time)).then_some((question as u32, best.row))
         };
         numbers.into_iter().enumerate().filter(|(_, number)| *number != NO_KEY).filter_map(answer).collect()
     }

@@ -23,7 +23,6 @@ use lodestore_core::offline::{HistoricalPlan, RunReport};
 use lodestore_core::{Error, Result};
 
 use super::features::{Features, StoredFeatures};
-use super::index::Asked;
 use super::pass::Visibility;
 use super::strategy::Limits;
 use super::view::{ViewPlan, ViewRun};
@@ -148,15 +147,12 @@ async fn answer(
     report: &Arc<RunReport>,
 ) -> Result<Vec<StoredFeatures>> {
     let asked = Questions::new(plan, batches)?;
-    let mut shared: Vec<Option<Arc<Asked>>> = asked.shared()?;
     let mut stored = Vec::with_capacity(views.len());
-    for (place, view) in views.iter().enumerate() {
+    // Each is dropped when its view is answered, and with the last view that shares it an index.
+    for (place, (view, asked)) in views.iter().zip(asked.shared()?).enumerate() {
         let visibility = Visibility::of(&view.version, plan.options.as_known);
         let run = ViewRun::new(place, visibility, threads, report);
-        // Taken out, so that the last view that shares an index drops it.
-        if let Some(asked) = shared[place].take() {
-            stored.push(view.answer(&run, &asked, limits).await?);
-        }
+        stored.push(view.answer(&run, &asked, limits).await?);
         report.memory_held(resident_bytes().unwrap_or(0));
     }
     Ok(stored)

@@ -1,6 +1,6 @@
 //! Fetches the features of rows by their addresses: late, when the winners are known.
 //!
-//! The wanted rows are spread over row groups in some way. RowNumbers that lie close together are decoded
+//! The wanted rows are spread over row groups in some way. Rows that lie close together are decoded
 //! in one run, with what lies between them; what lies between runs is skipped. Where nearly all rows
 //! are wanted, the runs grow together and whole row groups are decoded.
 
@@ -31,7 +31,7 @@ pub(crate) enum Density {
     Sparse,
 }
 
-/// RowNumbers that were fetched: some of the wanted ones, in their order.
+/// Rows that were fetched: some of the wanted ones, in their order.
 pub(crate) struct Fetched {
     /// Where they are among the wanted rows.
     pub(crate) ranks: Range<usize>,
@@ -47,13 +47,13 @@ pub(crate) async fn fetch<S: Send + 'static>(
     widened: impl Fn(Vec<ArrayRef>) -> Result<Vec<ArrayRef>> + Send + Sync + 'static,
     wanted: &Arc<Vec<Address>>,
     density: Density,
-    start: impl Fn() -> Result<S>,
+    start: impl Fn() -> S,
     each: impl Fn(&mut S, Fetched) -> Result<()> + Send + Sync + 'static,
 ) -> Result<Vec<S>> {
     let scan = scan.selecting(|addresses| runs(slice(wanted, &addresses), &addresses, density));
     run.report(|view| view.bytes_read += scan.found.bytes);
     let (wanted, run_of_view) = (Arc::clone(wanted), run.clone());
-    let take_wanted = move |state: &mut S, _: usize, Chunk { batch, rows }: Chunk| {
+    let take_wanted = move |state: &mut S, Chunk { batch, rows }: Chunk| {
         if batch.num_rows() == 0 {
             return Ok(());
         }
@@ -92,7 +92,7 @@ pub(crate) async fn fetch_all(
         let reader = Arc::clone(reader);
         move |columns: Vec<ArrayRef>| reader.widened(&columns)
     };
-    let pieces = fetch(run, scan, widen, wanted, density, || Ok(Vec::new()), each).await?;
+    let pieces = fetch(run, scan, widen, wanted, density, Vec::new, each).await?;
     let mut pieces: Vec<Fetched> = pieces.into_iter().flatten().collect();
     pieces.sort_unstable_by_key(|piece| piece.ranks.start);
     concat_pieces(pieces.into_iter().map(|piece| piece.columns).collect(), &reader.feature_types())

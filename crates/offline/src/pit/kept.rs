@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use arrow::array::{Array, ArrayRef};
 use arrow::compute::interleave;
 use lodestore_core::Result;
-use lodestore_core::types::compare_values;
+use lodestore_core::types::compare_rows;
 
 use super::winners::Address;
 
@@ -45,9 +45,7 @@ impl KeptRows {
     /// Compares two kept rows, column by column.
     pub(crate) fn compare(&self, a: Address, b: Address) -> Ordering {
         let ((batch_a, row_a), (batch_b, row_b)) = (parts(a), parts(b));
-        let columns = self.batches[batch_a].iter().zip(&self.batches[batch_b]);
-        let orders = columns.map(|(a, b)| compare_values(a.as_ref(), row_a, b.as_ref(), row_b));
-        orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+        compare_rows(&self.batches[batch_a], row_a, &self.batches[batch_b], row_b)
     }
 
     /// Returns whether so much is kept beside the wanted rows that compacting pays.

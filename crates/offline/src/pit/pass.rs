@@ -41,6 +41,12 @@ impl Visibility {
         self.spread == Spread::ToTheEnd
     }
 
+    /// Returns whether a row is too old for a question at a time (rule P2): TTL counts from its event time, and
+    /// a row as old as that is still young enough.
+    pub(crate) fn is_too_old(&self, event: EventTime, asked: EventTime) -> bool {
+        self.ttl.is_some_and(|ttl| event < asked.minus(ttl))
+    }
+
     /// Returns the moment from which a row is visible.
     pub(crate) fn from(&self, stamp: RowStamp) -> EventTime {
         let known = if self.as_known { stamp.created } else { EventTime::MIN };
@@ -73,8 +79,7 @@ fn candidates<'a>(
         let places = index.places_of(*number);
         let first = index.first_from(&places, visibility.from(stamp));
         // A row that is too old for the first question at or after it is too old for all.
-        let too_old = || visibility.ttl.is_some_and(|ttl| stamp.event < index.time(first).minus(ttl));
-        if first == places.end || too_old() {
+        if first == places.end || visibility.is_too_old(stamp.event, index.time(first)) {
             return None;
         }
         let end = match stamp.valid_to {
@@ -105,7 +110,7 @@ pub(crate) async fn by_address(
     let each = {
         let (index, reader, too_many, run) =
             (Arc::clone(index), Arc::clone(reader), Arc::clone(&too_many), run.clone());
-        move |state: &mut State, _: usize, Chunk { batch, rows }: Chunk| {
+        move |state: &mut State, Chunk { batch, rows }: Chunk| {
             let (keys, stamps) = reader.keys_and_stamps(&batch)?;
             let matched = offer_addresses(&index, run.visibility, &keys, &stamps, &rows, state, batch.num_rows());
             run.scanned(batch.num_rows(), matched)?;
@@ -116,7 +121,7 @@ pub(crate) async fn by_address(
             Ok(())
         }
     };
-    let start = || Ok(State { winners: Winners::by_address(places), numbers: Vec::new(), hits: Vec::new() });
+    let start = || State { winners: Winners::by_address(places), numbers: Vec::new(), hits: Vec::new() };
     match scan.for_each(run.threads, start, each).await {
         Ok(states) => Ok(merged(states.into_iter().map(|state| state.winners))),
         Err(_) if too_many.load(Ordering::Relaxed) => Ok(None),
@@ -169,8 +174,7 @@ fn offer_addresses(
         }
         for Hit { row, stamp, places, first } in hits.iter() {
             // A row that is too old for the first question at or after it is too old for all.
-            let too_old = || visibility.ttl.is_some_and(|ttl| stamp.event < index.time(*first).minus(ttl));
-            if *first < places.end && !too_old() {
+            if *first < places.end && !visibility.is_too_old(stamp.event, index.time(*first)) {
                 winners.offer_address(*first, *stamp, rows.at(*row));
                 matched += 1;
             }

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use lodestore_core::definition::ViewVersion;
 use lodestore_core::offline::{RunReport, ViewReport};
 use lodestore_core::time::{EventTime, Stopwatch};
-use lodestore_core::types::{KeyType, compare_values};
+use lodestore_core::types::{KeyType, compare_rows};
 use lodestore_core::{Error, ErrorKind, Result};
 
 use super::build;
@@ -54,6 +54,18 @@ impl ViewRun {
     /// Changes what is told of the view.
     pub(crate) fn report(&self, change: impl FnOnce(&mut ViewReport)) {
         self.report.update(self.place, change);
+    }
+
+    /// Indexes the questions in parts, one after the other, and tells how long each took.
+    fn indexes(&self, asked: &Asked, parts: usize) -> impl Iterator<Item = Arc<QuestionIndex>> {
+        self.report(|view| view.parts = parts as u64);
+        let mut indexes = asked.indexes(parts);
+        std::iter::from_fn(move || {
+            let clock = Stopwatch::start();
+            let index = indexes.next()?;
+            self.report(|view| view.index_time += clock.elapsed());
+            Some(index)
+        })
     }
 
     /// Tells of rows that were scanned and of those that matched.
@@ -127,13 +139,7 @@ impl ViewPlan {
     ) -> Result<StoredFeatures> {
         let keys = Arc::new(RowReader::new(Arc::clone(&self.version), Vec::new()));
         let mut addresses = vec![NO_ROW; asked.count];
-        let parts = limits.parts(asked.count, run.threads);
-        run.report(|view| view.parts = parts as u64);
-        let mut indexes = asked.indexes(parts);
-        loop {
-            let clock = Stopwatch::start();
-            let Some(index) = indexes.next() else { break };
-            run.report(|view| view.index_time += clock.elapsed());
+        for index in run.indexes(asked, limits.parts(asked.count, run.threads)) {
             let clock = Stopwatch::start();
             let scan = table.plan(&keys.columns(), &bounds(&self.version, &index), run.threads).await?;
             run.found(scan.found);
@@ -145,13 +151,12 @@ impl ViewPlan {
                 return self.keep_rows(run, asked, limits).await;
             };
             self.decide(run, table, &mut winners).await?;
-            let Answers { addresses: found, .. } = winners.resolve(&index, run.visibility.ttl);
+            let Answers { addresses: found, .. } = winners.resolve(&index, run.visibility);
             for (place, address) in found.into_iter().enumerate() {
                 addresses[index.question(place)] = address;
             }
             run.report(|view| view.scan_time += clock.elapsed());
         }
-        drop(indexes);
         let clock = Stopwatch::start();
         let stored = self.fetch_winners(run, limits, table, density, addresses).await;
         run.report(|view| view.fetch_time += clock.elapsed());
@@ -175,11 +180,7 @@ impl ViewPlan {
             Ok(columns) => columns,
         };
         let rank = |address: &Address| wanted.partition_point(|other| other < address);
-        let compare = |a: &&Address, b: &&Address| {
-            let (a, b) = (rank(a), rank(b));
-            let orders = columns.iter().map(|column| compare_values(column.as_ref(), a, column.as_ref(), b));
-            orders.into_iter().find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
-        };
+        let compare = |a: &&Address, b: &&Address| compare_rows(&columns, rank(a), &columns, rank(b));
         for contest in &contests {
             if let Some(winner) = contest.rows.iter().max_by(compare) {
                 winners.decide(contest, *winner);
@@ -248,7 +249,7 @@ impl ViewPlan {
                 found.push(fetched.columns);
                 Ok(())
             };
-            let rows = fetch(run, &scan, Ok, wanted, Density::Chosen, || Ok(Vec::new()), each).await?;
+            let rows = fetch(run, &scan, Ok, wanted, Density::Chosen, Vec::new, each).await?;
             let fields = names.iter().map(|name| Ok(schema.field_with_name(name)?.clone()));
             let fields = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Result<Vec<_>>>()?));
             for columns in rows.into_iter().flatten() {
@@ -267,13 +268,8 @@ impl ViewPlan {
         let reader = self.reader();
         let types = reader.feature_types();
         let parts = limits.parts_keeping(asked.count, run.threads, &types);
-        run.report(|view| view.parts = parts as u64);
         let mut store = limits.store(asked.count, asked.count, &types)?;
-        let mut indexes = asked.indexes(parts);
-        loop {
-            let clock = Stopwatch::start();
-            let Some(index) = indexes.next() else { break };
-            run.report(|view| view.index_time += clock.elapsed());
+        for index in run.indexes(asked, parts) {
             let clock = Stopwatch::start();
             let Answers { mut addresses, mut kept, .. } = self.kept_winners(run, &index, &reader).await?;
             kept.compact(addresses.iter_mut(), NO_ROW, 0)?;
@@ -307,14 +303,14 @@ impl ViewPlan {
         let scan = self.table.scan(&reader.columns(), &bounds, run.threads).await?;
         run.found(scan.found);
         let winners = pass::keeping(run, index, scan, reader, columns).await?;
-        let answers = winners.resolve(index, run.visibility.ttl);
+        let answers = winners.resolve(index, run.visibility);
         if !answers.undecided {
             return Ok(answers);
         }
         let all = self.reader_of_all();
         let scan = self.table.scan(&all.columns(), &bounds, run.threads).await?;
         let winners = pass::keeping(run, index, scan, &all, TieColumns::All).await?;
-        let mut answers = winners.resolve(index, run.visibility.ttl);
+        let mut answers = winners.resolve(index, run.visibility);
         answers.kept.project(&self.features);
         Ok(answers)
     }
@@ -360,7 +356,7 @@ async fn spill_winners(
             spill.write(&columns, &answers.collect::<Vec<_>>())
         }
     };
-    fetch(run, scan, widen, wanted, density, || Ok(()), write).await?;
+    fetch(run, scan, widen, wanted, density, || (), write).await?;
     Ok(())
 }
 

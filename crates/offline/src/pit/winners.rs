@@ -14,11 +14,11 @@ use std::ops::Range;
 use arrow::array::ArrayRef;
 use lodestore_core::Result;
 use lodestore_core::rows::RowStamp;
-use lodestore_core::time::{EventTime, Micros};
+use lodestore_core::time::EventTime;
 
 use super::index::QuestionIndex;
 use super::kept::{KeptRows, address};
-use super::pass::Candidate;
+use super::pass::{Candidate, Visibility};
 use crate::prefetch::prefetch;
 
 /// Where a row is: its address in a table of files, or its place among the kept rows.
@@ -282,7 +282,7 @@ impl Winners {
 
     /// Returns who answers whom. A winner older than the TTL answers nobody: every other candidate
     /// is older still (rule P2).
-    pub(crate) fn resolve(self, index: &QuestionIndex, ttl: Option<Micros>) -> Answers {
+    pub(crate) fn resolve(self, index: &QuestionIndex, visibility: Visibility) -> Answers {
         let mut addresses = vec![NO_ROW; index.places()];
         let mut undecided = false;
         for key in index.runs() {
@@ -295,8 +295,7 @@ impl Winners {
                     }
                     Spread::OverRuns => self.best_above(&key, place),
                 };
-                let too_old = || ttl.is_some_and(|ttl| best.order.0 < index.time(place).minus(ttl));
-                if best.address != NO_ROW && !too_old() {
+                if best.address != NO_ROW && !visibility.is_too_old(best.order.0, index.time(place)) {
                     addresses[place] = best.row();
                     undecided |= best.is_tied();
                 }

@@ -11,7 +11,7 @@ use lodestore_core::definition::TableRef;
 use lodestore_core::{Error, Result};
 
 use super::parquet::Found;
-use super::{Bounds, Rows, Scan, Table, as_in_views, no_column};
+use super::{Bounds, Rows, Scan, Table, as_in_views, projection};
 
 /// Frames by the names of their sources.
 #[derive(Debug, Default)]
@@ -54,11 +54,7 @@ impl Table for Frame {
     }
 
     async fn scan(&self, columns: &[&str], _: &Bounds, streams: usize) -> Result<Scan> {
-        let index = |name: &&str| {
-            let found = self.schema.index_of(self.reference.file_column(name));
-            found.map_err(|_| no_column(&self.reference, name, &self.schema()))
-        };
-        let projection = columns.iter().map(index).collect::<Result<Vec<_>>>()?;
+        let projection = projection(&self.reference, &self.schema, columns)?;
         let streams = streams.clamp(1, self.rows.len().max(1));
         let stream = |first: usize| -> Rows {
             let (rows, projection) = (Arc::clone(&self.rows), projection.clone());

@@ -55,6 +55,11 @@ pub(crate) trait Table: fmt::Debug + Send + Sync {
     /// Returns a line that changes when the table's rows do.
     async fn fingerprint(&self) -> Result<String>;
 
+    /// Returns whether some columns may have the types that a view declares, and not the table's own.
+    fn has_declared_types(&self) -> bool {
+        false
+    }
+
     /// Returns the table's files, if its rows can be fetched from them by address.
     fn as_parquet(&self) -> Option<&Arc<ParquetTable>> {
         None
@@ -158,7 +163,7 @@ impl Sources {
             }
             TableFormat::Memory => self.frames.open(reference),
             TableFormat::Postgres => {
-                Ok(Arc::new(postgres::PostgresTable::open(&self.config.connections, reference, view).await?))
+                Ok(Arc::new(postgres::PostgresTable::open(&self.config.connections, reference).await?))
             }
             TableFormat::Delta => Ok(Arc::new(Arc::new(delta::open(&self.stores, reference).await?))),
             TableFormat::Iceberg => Ok(Arc::new(Arc::new(iceberg::open(&self.stores, reference).await?))),
@@ -176,8 +181,17 @@ pub(crate) fn as_in_views(schema: &Schema, reference: &TableRef) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
-/// Returns the error for a column that a table does not have.
-pub(crate) fn no_column(reference: &TableRef, name: &str, schema: &Schema) -> Error {
-    let known: Vec<_> = schema.fields().iter().map(|f| format!("'{}'", f.name())).collect();
-    Error::invalid(format!("'{}' has no column '{name}'; columns: {}", reference.path, known.join(", ")))
+/// Returns the places in a table of columns that are called as in the views.
+///
+/// # Errors
+/// `Invalid` for a column that is not there.
+pub(crate) fn projection(reference: &TableRef, in_table: &Schema, columns: &[&str]) -> Result<Vec<usize>> {
+    let place = |name: &&str| {
+        in_table.index_of(reference.file_column(name)).map_err(|_| {
+            let in_views = as_in_views(in_table, reference);
+            let known: Vec<_> = in_views.fields().iter().map(|f| format!("'{}'", f.name())).collect();
+            Error::invalid(format!("'{}' has no column '{name}'; columns: {}", reference.path, known.join(", ")))
+        })
+    };
+    columns.iter().map(place).collect()
 }

@@ -25,7 +25,7 @@ use object_store::ObjectMeta;
 use super::files::{Files, partition_array, partition_field};
 use super::parquet::Found;
 use super::store::Stores;
-use super::{Bounds, Scan, Table, as_in_views, no_column};
+use super::{Bounds, Scan, Table, as_in_views, projection};
 use crate::error::from_datafusion;
 
 /// How many rows of a text file are read to learn the types of columns that no view declares.
@@ -132,11 +132,7 @@ impl Table for TextTable {
 
     async fn scan(&self, columns: &[&str], _: &Bounds, streams: usize) -> Result<Scan> {
         let what = format!("'{}'", self.reference.path);
-        let index = |name: &&str| {
-            let found = self.schema.index_of(self.reference.file_column(name));
-            found.map_err(|_| no_column(&self.reference, name, &self.schema()))
-        };
-        let plan = self.plan(columns.iter().map(index).collect::<Result<_>>()?, streams).await?;
+        let plan = self.plan(projection(&self.reference, &self.schema, columns)?, streams).await?;
         let open = |partition| {
             let what = what.clone();
             let rows = plan.execute(partition, self.context.task_ctx()).map_err(|e| from_datafusion(&what, e))?;
@@ -149,6 +145,10 @@ impl Table for TextTable {
             ..Found::default()
         };
         Ok(Scan { streams: (0..partitions).map(open).collect::<Result<_>>()?, found })
+    }
+
+    fn has_declared_types(&self) -> bool {
+        true
     }
 
     async fn fingerprint(&self) -> Result<String> {

@@ -8,13 +8,10 @@ use lodestore_core::definition::{TableRef, ViewVersion};
 use lodestore_core::{Error, Result};
 
 use super::file::{DataFile, TableColumn, read_metadata};
-use super::table::ParquetTable;
+use super::table::{FILES_AT_A_TIME, ParquetTable};
 use crate::source::files::{Files, partition_array, partition_field};
 use crate::source::store::Stores;
 use crate::source::text::declared_type;
-
-/// How many files' metadata is read at a time.
-const FILES_AT_A_TIME: usize = 16;
 
 /// Opens the Parquet files at a table's path. The table has the columns of all of them together, and
 /// those of their Hive partitions, whose values have the types that `view` declares.
@@ -54,5 +51,6 @@ pub(crate) async fn open_files(
     let in_files = merged.fields().iter().filter(|field| !in_path(field)).map(|field| field.as_ref().clone());
     let columns = in_files.chain(partitions.iter().cloned()).map(|field| TableColumn::plain(field.with_nullable(true)));
     let table = ParquetTable::new(found.place.clone(), columns.collect(), files, reference, found.fingerprint());
-    Ok(table.with_metadata(metadata))
+    let table = table.with_metadata(metadata);
+    Ok(if partitions.is_empty() { table } else { table.with_declared_types() })
 }

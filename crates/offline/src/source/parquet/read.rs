@@ -74,6 +74,11 @@ impl<'a> FileReader<'a> {
         included.map(|(_, column)| column.byte_range()).map(|(start, length)| start..start + length).collect()
     }
 
+    /// Returns how many compressed bytes a row group's decoded columns have.
+    pub(crate) fn bytes(&self, group: usize) -> u64 {
+        self.byte_ranges(group).iter().map(|range| range.end - range.start).sum()
+    }
+
     /// Decodes the rows of a unit.
     pub(crate) fn read(
         &'a self,

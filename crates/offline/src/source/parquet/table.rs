@@ -20,10 +20,10 @@ use super::file::{DataFile, FileBytes, TableColumn, read_metadata};
 use super::prune::{column_bounds, row_groups};
 use super::read::FileReader;
 use crate::source::store::Place;
-use crate::source::{Bounds, Scan, Table, as_in_views, no_column};
+use crate::source::{Bounds, Scan, Table, as_in_views, projection};
 
 /// How many files' metadata is read at a time.
-const FILES_AT_A_TIME: usize = 16;
+pub(super) const FILES_AT_A_TIME: usize = 16;
 
 /// How many rows a batch has at the most.
 pub(crate) const BATCH_ROWS: usize = 16 * 1024;
@@ -34,7 +34,7 @@ const LEAST_ROWS: u64 = 128 * 1024;
 /// How many batches a stream may be ahead of its reader.
 const BATCHES_AHEAD: usize = 2;
 
-/// RowNumbers of a table, with their addresses.
+/// Rows of a table, with their addresses.
 #[derive(Debug)]
 pub(crate) struct Chunk {
     /// The rows' columns.
@@ -92,7 +92,7 @@ pub(crate) struct Found {
     pub(crate) bytes: u64,
 }
 
-/// RowNumbers of one row group that one thread decodes.
+/// Rows of one row group that one thread decodes.
 #[derive(Debug, Clone)]
 pub(crate) struct Unit {
     /// The file, by its place in the table.
@@ -117,6 +117,7 @@ pub(crate) struct ParquetTable {
     metadata: Vec<OnceCell<ArrowReaderMetadata>>,
     reference: TableRef,
     revision: String,
+    has_declared_types: bool,
 }
 
 impl fmt::Debug for ParquetTable {
@@ -135,7 +136,7 @@ impl ParquetTable {
         revision: String,
     ) -> Self {
         let metadata = files.iter().map(|_| OnceCell::new()).collect();
-        Self { place, columns, files, metadata, reference: reference.clone(), revision }
+        Self { place, columns, files, metadata, reference: reference.clone(), revision, has_declared_types: false }
     }
 
     /// Returns the table with its files' metadata, which need not be read again.
@@ -143,14 +144,23 @@ impl ParquetTable {
         Self { metadata: metadata.into_iter().map(|metadata| OnceCell::new_with(Some(metadata))).collect(), ..self }
     }
 
+    /// Returns the table, some of whose columns have types that a view may declare.
+    pub(crate) fn with_declared_types(self) -> Self {
+        Self { has_declared_types: true, ..self }
+    }
+
     /// Returns how many rows the files have, deleted ones included.
     ///
     /// # Errors
     /// `Corrupt` for a file that is no Parquet file.
     pub(crate) async fn rows(&self) -> Result<u64> {
-        let files = stream::iter((0..self.files.len()).map(|file| self.metadata(file))).buffered(FILES_AT_A_TIME);
-        let rows = files.map_ok(|metadata| metadata.metadata().file_metadata().num_rows() as u64);
-        rows.try_fold(0, |sum, rows| future::ready(Ok(sum + rows))).await
+        let metadata = self.all_metadata().await?;
+        Ok(metadata.into_iter().map(|metadata| metadata.metadata().file_metadata().num_rows() as u64).sum())
+    }
+
+    async fn all_metadata(&self) -> Result<Vec<&ArrowReaderMetadata>> {
+        let files = stream::iter((0..self.files.len()).map(|file| self.metadata(file)));
+        files.buffered(FILES_AT_A_TIME).try_collect().await
     }
 
     async fn metadata(&self, file: usize) -> Result<&ArrowReaderMetadata> {
@@ -162,20 +172,19 @@ impl ParquetTable {
         self.columns.iter().find(|column| column.field.name() == in_table)
     }
 
+    /// Returns the columns, called as in the table.
+    fn table_schema(&self) -> Schema {
+        Schema::new(self.columns.iter().map(|column| column.field.clone()).collect::<Vec<_>>())
+    }
+
     /// Returns the units that the rows within bounds are in, about `threads` times as many as there are
     /// threads at the least, and what was ruled out.
     ///
     /// # Errors
     /// `Invalid` for a column that the table does not have.
     pub(crate) async fn plan(self: &Arc<Self>, columns: &[&str], bounds: &Bounds, threads: usize) -> Result<TableScan> {
-        let find = |name: &&str| {
-            let in_table = self.reference.file_column(name);
-            let found = self.columns.iter().position(|column| column.field.name() == in_table);
-            found.ok_or_else(|| no_column(&self.reference, name, &self.schema()))
-        };
-        let columns = columns.iter().map(find).collect::<Result<Vec<_>>>()?;
-        let files = stream::iter((0..self.files.len()).map(|file| self.metadata(file)));
-        let metadata: Vec<_> = files.buffered(FILES_AT_A_TIME).try_collect().await?;
+        let columns = projection(&self.reference, &self.table_schema(), columns)?;
+        let metadata = self.all_metadata().await?;
         let bounds = column_bounds(bounds, |name| self.column(name));
         let wanted: Vec<&TableColumn> = columns.iter().map(|&column| &self.columns[column]).collect();
         let mut found = Found { rows: Some(0), ..Found::default() };
@@ -189,7 +198,7 @@ impl ParquetTable {
                 let group_rows = metadata.metadata().row_group(group).num_rows() as u64;
                 if kept {
                     units.push(Unit { file, group, group_rows, group_start, file_start, runs: vec![0..group_rows] });
-                    found.bytes += reader.byte_ranges(group).iter().map(|range| range.end - range.start).sum::<u64>();
+                    found.bytes += reader.bytes(group);
                     found.rows = found.rows.map(|rows| rows + group_rows);
                 }
                 group_start += group_rows;
@@ -257,8 +266,7 @@ impl TableScan {
         groups.dedup();
         let bytes = groups.into_iter().filter_map(|(file, group)| {
             let metadata = self.table.metadata[file].get()?;
-            let ranges = FileReader::new(&self.table.files[file], metadata, &wanted).byte_ranges(group);
-            Some(ranges.iter().map(|range| range.end - range.start).sum::<u64>())
+            Some(FileReader::new(&self.table.files[file], metadata, &wanted).bytes(group))
         });
         let found = Found { bytes: bytes.sum(), ..self.found };
         Self { units, found, ..self.clone() }
@@ -269,15 +277,15 @@ impl TableScan {
     }
 
     /// Decodes the units on several threads. Each thread starts with a state of its own, and hands it with
-    /// each chunk and the place of the chunk's unit to `each`; returns the states.
+    /// each chunk to `each`; returns the states.
     ///
     /// # Errors
     /// What goes wrong first, in reading or in `each`; the other threads stop.
     pub(crate) async fn for_each<S: Send + 'static>(
         &self,
         threads: usize,
-        start: impl Fn() -> Result<S>,
-        each: impl Fn(&mut S, usize, Chunk) -> Result<()> + Send + Sync + 'static,
+        start: impl Fn() -> S,
+        each: impl Fn(&mut S, Chunk) -> Result<()> + Send + Sync + 'static,
     ) -> Result<Vec<S>> {
         let next = Arc::new(AtomicUsize::new(0));
         let each = Arc::new(each);
@@ -286,9 +294,9 @@ impl TableScan {
         let mut tasks = Vec::with_capacity(count);
         for _ in 0..count {
             let (scan, next, each, stop) = (self.clone(), Arc::clone(&next), Arc::clone(&each), Arc::clone(&stop.0));
-            let (mut state, handle) = (start()?, Handle::current());
+            let (mut state, handle) = (start(), Handle::current());
             tasks.push(spawn_blocking(move || {
-                let result = scan.work(&handle, &next, &stop, &mut |unit, chunk| each(&mut state, unit, chunk));
+                let result = scan.work(&handle, &next, &stop, &mut |chunk| each(&mut state, chunk));
                 if result.is_err() {
                     stop.store(true, Ordering::Relaxed);
                 }
@@ -305,13 +313,12 @@ impl TableScan {
         handle: &Handle,
         next: &AtomicUsize,
         stop: &AtomicBool,
-        each: &mut dyn FnMut(usize, Chunk) -> Result<()>,
+        each: &mut dyn FnMut(Chunk) -> Result<()>,
     ) -> Result<()> {
         let table = &self.table;
         let wanted = self.wanted();
         loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(unit) = self.units.get(place) else { return Ok(()) };
+            let Some(unit) = self.units.get(next.fetch_add(1, Ordering::Relaxed)) else { return Ok(()) };
             let file = &table.files[unit.file];
             let metadata = handle.block_on(table.metadata(unit.file))?;
             let reader = FileReader::new(file, metadata, &wanted);
@@ -326,7 +333,7 @@ impl TableScan {
                 if stop.load(Ordering::Relaxed) {
                     return Ok(());
                 }
-                each(place, chunk?)?;
+                each(chunk?)?;
             }
         }
     }
@@ -342,7 +349,7 @@ impl TableScan {
                 let handle = Handle::current();
                 spawn_blocking(move || {
                     let gone = AtomicBool::new(false);
-                    let send = &mut |_, chunk: Chunk| {
+                    let send = &mut |chunk: Chunk| {
                         if sender.blocking_send(Ok(chunk.batch)).is_err() {
                             gone.store(true, Ordering::Relaxed);
                         }
@@ -364,13 +371,16 @@ impl TableScan {
 #[async_trait]
 impl Table for Arc<ParquetTable> {
     fn schema(&self) -> SchemaRef {
-        let fields = self.columns.iter().map(|column| column.field.clone());
-        as_in_views(&Schema::new(fields.collect::<Vec<_>>()), &self.reference)
+        as_in_views(&self.table_schema(), &self.reference)
     }
 
     async fn scan(&self, columns: &[&str], bounds: &Bounds, streams: usize) -> Result<Scan> {
         let scan = self.plan(columns, bounds, streams).await?;
         Ok(Scan { found: scan.found, streams: scan.into_streams(streams) })
+    }
+
+    fn has_declared_types(&self) -> bool {
+        self.has_declared_types
     }
 
     async fn fingerprint(&self) -> Result<String> {

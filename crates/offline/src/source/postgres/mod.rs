@@ -23,7 +23,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
-use lodestore_core::definition::{TableRef, ViewVersion};
+use lodestore_core::definition::TableRef;
 use lodestore_core::{Error, Result};
 use tokio_postgres::CopyOutStream;
 
@@ -34,7 +34,7 @@ use self::error::from_postgres;
 use self::session::{Database, Session};
 use self::types::ValueType;
 use super::parquet::Found;
-use super::{Bounds, ConnectionConfig, Rows, Scan, Table, as_in_views, no_column};
+use super::{Bounds, ConnectionConfig, Rows, Scan, Table, as_in_views, projection};
 
 /// A column of a table, called as there.
 #[derive(Debug, Clone)]
@@ -72,7 +72,6 @@ impl PostgresTable {
     pub(crate) async fn open(
         connections: &BTreeMap<String, ConnectionConfig>,
         reference: &TableRef,
-        _: Option<&ViewVersion>,
     ) -> Result<Self> {
         let (name, ConnectionConfig::Postgres(config)) = connection_of(connections, reference)?;
         let database = Database::new(name, config)?;
@@ -100,6 +99,12 @@ impl PostgresTable {
             Some(session) => Ok(session),
             None => self.database.connect().await,
         }
+    }
+
+    /// Returns the columns, called as in the table.
+    fn table_schema(&self) -> Schema {
+        let fields = self.columns.iter().map(|column| Field::new(&column.name, column.ty.arrow(), true));
+        Schema::new(fields.collect::<Vec<_>>())
     }
 
     fn column(&self, name: &str) -> Option<&Column> {
@@ -152,13 +157,12 @@ fn connection_of<'a>(
 #[async_trait]
 impl Table for PostgresTable {
     fn schema(&self) -> SchemaRef {
-        let fields = self.columns.iter().map(|column| Field::new(&column.name, column.ty.arrow(), true));
-        as_in_views(&Schema::new(fields.collect::<Vec<_>>()), &self.reference)
+        as_in_views(&self.table_schema(), &self.reference)
     }
 
     async fn scan(&self, columns: &[&str], bounds: &Bounds, _: usize) -> Result<Scan> {
-        let find = |name: &&str| self.column(name).ok_or_else(|| no_column(&self.reference, name, &self.schema()));
-        let found = columns.iter().map(find).collect::<Result<Vec<_>>>()?;
+        let places = projection(&self.reference, &self.table_schema(), columns)?;
+        let found: Vec<&Column> = places.into_iter().map(|place| &self.columns[place]).collect();
         let fields = columns.iter().zip(&found).map(|(name, column)| Field::new(*name, column.ty.arrow(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let reader = CopyReader::new(schema, &found)
