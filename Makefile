@@ -1,6 +1,7 @@
-# make demo · make test · make check · make bench · make bench-check · make wheel
+# make demo · make test · make check · make bench · make bench-online · make bench-check · make wheel
 
-CARGO_TARGET_DIR ?= $(CURDIR)/target
+# Where cargo builds: its own default, unless the environment or cargo's settings name another folder.
+CARGO_TARGET_DIR ?= $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 export CARGO_TARGET_DIR
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
@@ -9,7 +10,7 @@ SCRIPTS := python/lodestore.data/scripts
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 apt = { $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q $(1); }
 
-.PHONY: demo test test-rust test-python services check bench bench-check fmt wheel install clean
+.PHONY: demo test test-rust test-python services check bench bench-online bench-check fmt wheel install clean
 
 ## Runs the main job on real data: define, apply, train, materialise, ask online, predict.
 demo: install
@@ -33,6 +34,14 @@ services:
 ## Measures the point-in-time join beside its peers; see benches/README.md.
 bench: wheel
 	$(PYTHON) benches/pit/run.py --markdown
+
+## Measures reading and writing online beside Feast; see benches/README.md. Not the soak, which takes half an hour.
+bench-online: wheel
+	for program in redis-server wrk nginx; do command -v $$program >/dev/null || missing=1; done; \
+	  [ -z "$$missing" ] || $(call apt,redis-server wrk nginx-light)
+	for bench in in_process over_http mixed materialize; do \
+	  $(PYTHON) benches/online/$$bench.py --markdown || exit 1; \
+	done
 
 ## Counts the instructions of a fixed small join and compares the count with the stored one.
 bench-check:

@@ -8,13 +8,10 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, TimeUnit,
-    TimestampMicrosecondType,
-};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, DecimalType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use lodestore::core::Error;
-use lodestore::core::types::FeatureType;
+use lodestore::core::types::{FeatureType, Value};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 
@@ -23,13 +20,13 @@ use crate::error::Result;
 /// The day 1970-01-01 as Python counts days.
 const EPOCH_ORDINAL: i32 = 719_163;
 
-type Value<'py> = Bound<'py, PyAny>;
+type Given<'py> = Bound<'py, PyAny>;
 
 /// Returns a column of Python values as an array of a type; without one, all values are None.
 ///
 /// # Errors
 /// `Invalid`, naming the column, row and value, for a value of another type.
-pub(crate) fn column(name: &str, values: &[Value<'_>], ty: Option<&FeatureType>) -> Result<ArrayRef> {
+pub(crate) fn column(name: &str, values: &[Given<'_>], ty: Option<&FeatureType>) -> Result<ArrayRef> {
     match ty {
         None => Ok(Arc::new(NullArray::new(values.len()))),
         Some(ty) => array(values, ty).map_err(|Mismatch(row)| {
@@ -47,7 +44,7 @@ pub(crate) fn column(name: &str, values: &[Value<'_>], ty: Option<&FeatureType>)
 ///
 /// # Errors
 /// `Invalid`, naming the column, for values that have no type here.
-pub(crate) fn inferred_type(name: &str, values: &[Value<'_>]) -> Result<Option<FeatureType>> {
+pub(crate) fn inferred_type(name: &str, values: &[Given<'_>]) -> Result<Option<FeatureType>> {
     let mut found: Option<FeatureType> = None;
     for value in values.iter().filter(|value| !is_missing(value)) {
         let ty = type_of(value).ok_or_else(|| {
@@ -65,7 +62,7 @@ pub(crate) fn inferred_type(name: &str, values: &[Value<'_>]) -> Result<Option<F
     Ok(found)
 }
 
-fn type_of(value: &Value<'_>) -> Option<FeatureType> {
+fn type_of(value: &Given<'_>) -> Option<FeatureType> {
     if value.is_instance_of::<PyBool>() {
         return Some(FeatureType::Bool);
     }
@@ -98,7 +95,7 @@ fn type_of(value: &Value<'_>) -> Option<FeatureType> {
 }
 
 /// None, and what pandas puts for a missing time.
-fn is_missing(value: &Value<'_>) -> bool {
+fn is_missing(value: &Given<'_>) -> bool {
     value.is_none() || value.get_type().name().is_ok_and(|name| name == "NaTType")
 }
 
@@ -106,23 +103,23 @@ fn is_missing(value: &Value<'_>) -> bool {
 struct Mismatch(usize);
 
 fn values_of<'py, T>(
-    values: &[Value<'py>],
-    extract: impl Fn(&Value<'py>) -> Option<T>,
+    values: &[Given<'py>],
+    extract: impl Fn(&Given<'py>) -> Option<T>,
 ) -> std::result::Result<Vec<Option<T>>, Mismatch> {
     let value = |(row, value)| if is_missing(value) { Ok(None) } else { extract(value).map(Some).ok_or(Mismatch(row)) };
     values.iter().enumerate().map(value).collect()
 }
 
-fn array(values: &[Value<'_>], ty: &FeatureType) -> std::result::Result<ArrayRef, Mismatch> {
-    let integer = |value: &Value<'_>| if value.is_instance_of::<PyBool>() { None } else { value.extract::<i64>().ok() };
-    let number = |value: &Value<'_>| {
+fn array(values: &[Given<'_>], ty: &FeatureType) -> std::result::Result<ArrayRef, Mismatch> {
+    let integer = |value: &Given<'_>| if value.is_instance_of::<PyBool>() { None } else { value.extract::<i64>().ok() };
+    let number = |value: &Given<'_>| {
         let is_number = !value.is_instance_of::<PyBool>() && !value.is_instance_of::<PyString>();
         if is_number { value.extract::<f64>().ok() } else { None }
     };
     Ok(match ty {
         FeatureType::Bool => Arc::new(BooleanArray::from(values_of(values, |v| v.extract::<bool>().ok())?)),
         FeatureType::Int32 => {
-            let narrow = |v: &Value<'_>| i32::try_from(integer(v)?).ok();
+            let narrow = |v: &Given<'_>| i32::try_from(integer(v)?).ok();
             Arc::new(Int32Array::from(values_of(values, narrow)?))
         }
         FeatureType::Int64 => Arc::new(Int64Array::from(values_of(values, integer)?)),
@@ -133,7 +130,7 @@ fn array(values: &[Value<'_>], ty: &FeatureType) -> std::result::Result<ArrayRef
             Arc::new(StringArray::from(values_of(values, |v| v.extract::<String>().ok())?))
         }
         FeatureType::Uuid => {
-            let text = |v: &Value<'_>| match v.extract::<String>() {
+            let text = |v: &Given<'_>| match v.extract::<String>() {
                 Ok(text) => Some(text),
                 Err(_) => v.hasattr("hex").ok().filter(|&has| has).and_then(|_| v.str().ok()).map(|s| s.to_string()),
             };
@@ -148,11 +145,11 @@ fn array(values: &[Value<'_>], ty: &FeatureType) -> std::result::Result<ArrayRef
         }
         FeatureType::Date => {
             let days =
-                |v: &Value<'_>| v.call_method0("toordinal").ok()?.extract::<i32>().ok().map(|d| d - EPOCH_ORDINAL);
+                |v: &Given<'_>| v.call_method0("toordinal").ok()?.extract::<i32>().ok().map(|d| d - EPOCH_ORDINAL);
             Arc::new(Date32Array::from(values_of(values, days)?))
         }
         FeatureType::Decimal { precision, scale } => {
-            let unscaled = |v: &Value<'_>| decimal(v, *precision, *scale);
+            let unscaled = |v: &Given<'_>| decimal(v, *precision, *scale);
             let array = Decimal128Array::from(values_of(values, unscaled)?);
             Arc::new(array.with_precision_and_scale(*precision, *scale).map_err(|_| Mismatch(0))?)
         }
@@ -162,7 +159,7 @@ fn array(values: &[Value<'_>], ty: &FeatureType) -> std::result::Result<ArrayRef
     })
 }
 
-fn list(values: &[Value<'_>], ty: &FeatureType) -> std::result::Result<ArrayRef, Mismatch> {
+fn list(values: &[Given<'_>], ty: &FeatureType) -> std::result::Result<ArrayRef, Mismatch> {
     let item = match ty {
         FeatureType::Vector { double: true, .. } => &FeatureType::Float64,
         FeatureType::Vector { .. } => &FeatureType::Float32,
@@ -207,7 +204,7 @@ fn list(values: &[Value<'_>], ty: &FeatureType) -> std::result::Result<ArrayRef,
     }
 }
 
-fn structs(values: &[Value<'_>], fields: &[(String, FeatureType)]) -> std::result::Result<ArrayRef, Mismatch> {
+fn structs(values: &[Given<'_>], fields: &[(String, FeatureType)]) -> std::result::Result<ArrayRef, Mismatch> {
     let ty = FeatureType::Struct(fields.to_vec()).to_arrow();
     let (DataType::Struct(arrow_fields), mut columns) = (ty, Vec::with_capacity(fields.len())) else {
         return Err(Mismatch(0));
@@ -229,7 +226,7 @@ fn structs(values: &[Value<'_>], fields: &[(String, FeatureType)]) -> std::resul
     array.map(|array| Arc::new(array) as ArrayRef).map_err(|_| Mismatch(0))
 }
 
-fn map(values: &[Value<'_>], key: &FeatureType, value: &FeatureType) -> std::result::Result<ArrayRef, Mismatch> {
+fn map(values: &[Given<'_>], key: &FeatureType, value: &FeatureType) -> std::result::Result<ArrayRef, Mismatch> {
     let ty = FeatureType::Map(Box::new(key.clone()), Box::new(value.clone())).to_arrow();
     let DataType::Map(entries_field, _) = ty else { return Err(Mismatch(0)) };
     let DataType::Struct(fields) = entries_field.data_type().clone() else { return Err(Mismatch(0)) };
@@ -255,7 +252,7 @@ fn map(values: &[Value<'_>], key: &FeatureType, value: &FeatureType) -> std::res
     map.map(|map| Arc::new(map) as ArrayRef).map_err(|_| Mismatch(0))
 }
 
-fn micros(value: &Value<'_>) -> PyResult<i64> {
+fn micros(value: &Given<'_>) -> PyResult<i64> {
     value.py().import("lodestore._rows")?.call_method1("micros", ("value", value))?.extract()
 }
 
@@ -265,7 +262,7 @@ pub(crate) fn moment(py: Python<'_>, micros: i64) -> PyResult<Bound<'_, PyAny>> 
 }
 
 /// Returns a decimal.Decimal, int or text times ten to the scale, if it is exact and fits.
-fn decimal(value: &Value<'_>, precision: u8, scale: i8) -> Option<i128> {
+fn decimal(value: &Given<'_>, precision: u8, scale: i8) -> Option<i128> {
     if value.is_instance_of::<PyFloat>() || value.is_instance_of::<PyBool>() {
         return None;
     }
@@ -288,43 +285,50 @@ pub(crate) fn to_list<'py>(py: Python<'py>, array: &ArrayRef) -> Result<Bound<'p
 }
 
 fn to_value<'py>(py: Python<'py>, array: &dyn Array, row: usize) -> Result<Bound<'py, PyAny>> {
-    if array.is_null(row) {
-        return Ok(py.None().into_bound(py));
+    match Value::of(array, row) {
+        Ok(value) => from_value(py, value),
+        Err(_) => other_value(py, array, row, array.data_type()),
     }
-    Ok(match array.data_type() {
-        DataType::Boolean => PyBool::new(py, array.as_boolean().value(row)).to_owned().into_any(),
-        DataType::Int32 => {
-            array.as_primitive::<Int32Type>().value(row).into_pyobject(py).map_err(PyErr::from)?.into_any()
+}
+
+/// Returns a value of a feature, or None.
+#[inline]
+pub(crate) fn from_value<'py>(py: Python<'py>, value: Option<Value<'_>>) -> Result<Bound<'py, PyAny>> {
+    let Some(value) = value else { return Ok(py.None().into_bound(py)) };
+    Ok(match value {
+        Value::Bool(value) => PyBool::new(py, value).to_owned().into_any(),
+        Value::Int32(value) => value.into_pyobject(py).map_err(PyErr::from)?.into_any(),
+        Value::Int64(value) => value.into_pyobject(py).map_err(PyErr::from)?.into_any(),
+        Value::Float32(value) => PyFloat::new(py, f64::from(value)).into_any(),
+        Value::Float64(value) => PyFloat::new(py, value).into_any(),
+        Value::Text(value) => PyString::new(py, value).into_any(),
+        Value::Bytes(value) => PyBytes::new(py, value).into_any(),
+        Value::Timestamp(micros) => moment(py, micros)?,
+        Value::Date(days) => {
+            py.import("datetime")?.getattr("date")?.call_method1("fromordinal", (days + EPOCH_ORDINAL,))?
         }
-        DataType::Int64 => {
-            array.as_primitive::<Int64Type>().value(row).into_pyobject(py).map_err(PyErr::from)?.into_any()
-        }
-        DataType::Float32 => PyFloat::new(py, f64::from(array.as_primitive::<Float32Type>().value(row))).into_any(),
-        DataType::Float64 => PyFloat::new(py, array.as_primitive::<Float64Type>().value(row)).into_any(),
-        DataType::Utf8 => PyString::new(py, array.as_string::<i32>().value(row)).into_any(),
-        DataType::Binary => PyBytes::new(py, array.as_binary::<i32>().value(row)).into_any(),
-        DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            moment(py, array.as_primitive::<TimestampMicrosecondType>().value(row))?
-        }
-        DataType::Date32 => {
-            let ordinal = array.as_primitive::<Date32Type>().value(row) + EPOCH_ORDINAL;
-            py.import("datetime")?.getattr("date")?.call_method1("fromordinal", (ordinal,))?
-        }
-        DataType::Decimal128(..) => {
-            let text = array.as_primitive::<Decimal128Type>().value_as_string(row);
+        Value::Decimal { unscaled, scale } => {
+            let text = Decimal128Type::format_decimal(unscaled, DECIMAL128_MAX_PRECISION, scale);
             py.import("decimal")?.getattr("Decimal")?.call1((text,))?
         }
-        DataType::List(_) => to_list(py, &array.as_list::<i32>().value(row))?.into_any(),
-        DataType::FixedSizeList(..) => to_list(py, &array.as_fixed_size_list().value(row))?.into_any(),
+        Value::Nested(array) => nested(py, array.as_ref())?,
+    })
+}
+
+/// Returns the only value of an array of lists, vectors, structs or maps.
+fn nested<'py>(py: Python<'py>, array: &dyn Array) -> Result<Bound<'py, PyAny>> {
+    Ok(match array.data_type() {
+        DataType::List(_) => to_list(py, &array.as_list::<i32>().value(0))?.into_any(),
+        DataType::FixedSizeList(..) => to_list(py, &array.as_fixed_size_list().value(0))?.into_any(),
         DataType::Struct(fields) => {
             let dict = PyDict::new(py);
             for (field, column) in fields.iter().zip(array.as_struct().columns()) {
-                dict.set_item(field.name(), to_value(py, column, row)?)?;
+                dict.set_item(field.name(), to_value(py, column, 0)?)?;
             }
             dict.into_any()
         }
         DataType::Map(..) => {
-            let entries = array.as_map().value(row);
+            let entries = array.as_map().value(0);
             let dict = PyDict::new(py);
             for entry in 0..entries.len() {
                 let (key, value) = (entries.column(0), entries.column(1));
@@ -332,7 +336,7 @@ fn to_value<'py>(py: Python<'py>, array: &dyn Array, row: usize) -> Result<Bound
             }
             dict.into_any()
         }
-        other => other_value(py, array, row, other)?,
+        other => return Err(Error::internal(format!("values of {other} are not nested")).into()),
     })
 }
 

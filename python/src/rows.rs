@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Field, Schema};
-use lodestore::Frame;
 use lodestore::core::definition::ViewVersion;
 use lodestore::core::request::FeatureRequest;
 use lodestore::core::rows::TimeColumns;
 use lodestore::core::types::FeatureType;
+use lodestore::{Frame, OnlinePlan};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use pyo3_arrow::input::AnyRecordBatch;
@@ -19,16 +19,36 @@ use crate::convert::{column, inferred_type};
 use crate::error::Result;
 
 /// The types that columns of plain Python values take.
-pub(crate) type Declared = BTreeMap<String, FeatureType>;
+pub(crate) enum Declared<'a> {
+    /// Those that the values look like.
+    Nothing,
+    /// These.
+    Types(BTreeMap<String, FeatureType>),
+    /// Those of the keys of a plan.
+    KeysOf(&'a OnlinePlan),
+}
+
+impl Declared<'_> {
+    fn of(&self, name: &str) -> Option<FeatureType> {
+        match self {
+            Self::Nothing => None,
+            Self::Types(types) => types.get(name).cloned(),
+            Self::KeysOf(plan) => {
+                let key = plan.key_columns().iter().find(|key| key.name == name);
+                key.map(|key| key.key_type.feature_type())
+            }
+        }
+    }
+}
 
 /// Returns the declared types of the key columns of a request.
-pub(crate) fn key_types(request: &FeatureRequest) -> Declared {
+pub(crate) fn key_types(request: &FeatureRequest) -> BTreeMap<String, FeatureType> {
     let keys = request.views.iter().flat_map(|view| view.version.keys.iter().zip(&view.key_columns));
     keys.map(|(key, column)| (column.clone(), key.key_type.feature_type())).collect()
 }
 
 /// Returns the declared types of a view's columns.
-pub(crate) fn view_types(view: &ViewVersion) -> Declared {
+pub(crate) fn view_types(view: &ViewVersion) -> BTreeMap<String, FeatureType> {
     let keys = view.keys.iter().map(|key| (key.name.to_string(), key.key_type.feature_type()));
     let features = view.features.iter().map(|feature| (feature.name.to_string(), feature.feature_type.clone()));
     let TimeColumns { event, created, valid_to } = TimeColumns::of(view);
@@ -37,7 +57,7 @@ pub(crate) fn view_types(view: &ViewVersion) -> Declared {
 }
 
 /// Reads rows.
-pub(crate) fn frame(rows: &Bound<'_, PyAny>, declared: &Declared) -> Result<Frame> {
+pub(crate) fn frame(rows: &Bound<'_, PyAny>, declared: &Declared<'_>) -> Result<Frame> {
     if let Ok(columns) = rows.cast::<PyDict>() {
         let batch = from_columns(columns, declared)?;
         return Ok(Frame { schema: batch.schema(), batches: vec![batch] });
@@ -48,20 +68,23 @@ pub(crate) fn frame(rows: &Bound<'_, PyAny>, declared: &Declared) -> Result<Fram
 }
 
 /// Reads rows as one batch.
-pub(crate) fn batch(rows: &Bound<'_, PyAny>, declared: &Declared) -> Result<RecordBatch> {
-    let Frame { schema, batches } = frame(rows, declared)?;
+pub(crate) fn batch(rows: &Bound<'_, PyAny>, declared: &Declared<'_>) -> Result<RecordBatch> {
+    let Frame { schema, mut batches } = frame(rows, declared)?;
+    if let [_] = batches.as_slice() {
+        return batches.pop().ok_or_else(|| lodestore::core::Error::internal("a batch went missing").into());
+    }
     Ok(concat_batches(&schema, &batches).map_err(lodestore::core::Error::from)?)
 }
 
-fn from_columns(columns: &Bound<'_, PyDict>, declared: &Declared) -> Result<RecordBatch> {
+fn from_columns(columns: &Bound<'_, PyDict>, declared: &Declared<'_>) -> Result<RecordBatch> {
     let mut fields = Vec::with_capacity(columns.len());
     let mut arrays = Vec::with_capacity(columns.len());
     let mut length = 0;
     for (name, values) in columns {
         let (name, values) = (name.extract::<String>()?, values.cast_into::<PyList>().map_err(PyErr::from)?);
         let values: Vec<_> = values.iter().collect();
-        let ty = match declared.get(&name) {
-            Some(ty) => Some(ty.clone()),
+        let ty = match declared.of(&name) {
+            Some(ty) => Some(ty),
             None => inferred_type(&name, &values)?,
         };
         length = values.len();

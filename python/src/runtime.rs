@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use lodestore::core::Error;
@@ -36,6 +37,22 @@ fn runtime() -> Result<Arc<Runtime>> {
         std::mem::forget(inherited);
     }
     Ok(made)
+}
+
+/// Waits for a future with the GIL released, unless it is there at once, as what is read from memory is. Ctrl-C
+/// drops the future and raises `KeyboardInterrupt`.
+pub(crate) fn wait_if_needed<T: Send, E: Send>(
+    py: Python<'_>,
+    future: impl Future<Output = std::result::Result<T, E>> + Send,
+) -> Result<T>
+where
+    crate::error::PyError: From<E>,
+{
+    let mut future = std::pin::pin!(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => Ok(done?),
+        Poll::Pending => wait(py, future),
+    }
 }
 
 /// Waits for a future with the GIL released. Ctrl-C drops the future and raises `KeyboardInterrupt`.

@@ -13,11 +13,12 @@ use lodestore::core::registry::SavedDataset;
 use lodestore::core::request::ColumnNames;
 use lodestore::core::time::EventTime;
 use lodestore::{
-    Defaults, Existing, FeatureStore, Features, HistoricalQuestions, Interval, OpenOptions, PlanOptions, Report, Scope,
-    load_repo,
+    AskedFeatures, Defaults, Existing, FeatureStore, Features, HistoricalQuestions, Interval, OpenOptions, PlanOptions,
+    Report, Scope, load_repo,
 };
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyString};
+use pyo3::pybacked::PyBackedStr;
+use pyo3::types::{PyDict, PyList, PyString};
 use serde_json::{Value, json};
 
 use crate::arrow_stream::PyArrowTable;
@@ -25,12 +26,23 @@ use crate::error::Result;
 use crate::job::PyRetrievalJob;
 use crate::plan::PyPlan;
 use crate::progress::Line;
-use crate::response::PyOnlineResponse;
+use crate::response::{PyOnlinePlan, PyOnlineResponse};
 use crate::rows::{Declared, batch, frame, key_types, view_types};
-use crate::runtime::{run, wait};
+use crate::runtime::{run, wait, wait_if_needed};
+
+/// How many plans are kept; beyond, all are forgotten.
+const MOST_PLANS: usize = 256;
+
+/// Reading so few rows takes less time than to give other threads of Python their turn.
+const FEW_ROWS: usize = 100;
 
 #[pyclass(name = "FeatureStore", module = "lodestore._lodestore", frozen)]
-pub(crate) struct PyFeatureStore(Arc<FeatureStore>);
+pub(crate) struct PyFeatureStore {
+    store: Arc<FeatureStore>,
+    /// Plans by the tuple of features, or the service, and whether names are full: Python knows the hashes of its
+    /// texts, which takes a fraction of reading them.
+    plans: Py<PyDict>,
+}
 
 #[pymethods]
 impl PyFeatureStore {
@@ -44,16 +56,17 @@ impl PyFeatureStore {
     ) -> Result<Self> {
         let now = now_us.map(EventTime::from_micros);
         let options = OpenOptions { repo_path, settings_file, settings_text: settings, now };
-        Ok(Self(Arc::new(py.detach(|| FeatureStore::open(&options))?)))
+        let store = Arc::new(py.detach(|| FeatureStore::open(&options))?);
+        Ok(Self { store, plans: PyDict::new(py).unbind() })
     }
 
     #[getter]
     fn project(&self) -> &str {
-        self.0.project().as_str()
+        self.store.project().as_str()
     }
 
     fn refresh(&self, py: Python<'_>) -> Result<()> {
-        wait(py, self.0.snapshot()).map(|_| ())
+        wait(py, self.store.snapshot()).map(|_| ())
     }
 
     fn plan(
@@ -71,35 +84,35 @@ impl PyFeatureStore {
             }
             None => (self.repo(py)?, Scope::Everything),
         };
-        let change = wait(py, self.0.plan(wanted, PlanOptions { scope, force }))?;
+        let change = wait(py, self.store.plan(wanted, PlanOptions { scope, force }))?;
         Ok(PyPlan(change))
     }
 
     fn apply(&self, py: Python<'_>, plan: &PyPlan) -> Result<()> {
-        wait(py, self.0.apply(&plan.0.plan)).map(|_| ())
+        wait(py, self.store.apply(&plan.0.plan)).map(|_| ())
     }
 
     fn keep_frame(&self, source: &str, rows: &Bound<'_, PyAny>) -> Result<()> {
-        let rows = frame(rows, &Declared::new())?;
-        self.0.keep_frame(source, rows.schema, rows.batches);
+        let rows = frame(rows, &Declared::Nothing)?;
+        self.store.keep_frame(source, rows.schema, rows.batches);
         Ok(())
     }
 
     fn teardown(&self, py: Python<'_>) -> Result<()> {
-        wait(py, self.0.teardown())
+        wait(py, self.store.teardown())
     }
 
     fn definitions(&self, py: Python<'_>) -> Result<String> {
-        document_json(&wait(py, self.0.snapshot())?.definitions)
+        document_json(&wait(py, self.store.snapshot())?.definitions)
     }
 
     fn definition(&self, py: Python<'_>, kind: &str, name: &str) -> Result<String> {
-        let snapshot = wait(py, self.0.snapshot())?;
+        let snapshot = wait(py, self.store.snapshot())?;
         document_json(&snapshot.definitions.with_references(&ObjectId::new(kind.parse()?, name))?)
     }
 
     fn feature_view_versions(&self, py: Python<'_>, name: &str) -> Result<String> {
-        let snapshot = wait(py, self.0.snapshot())?;
+        let snapshot = wait(py, self.store.snapshot())?;
         let reference = ViewRef { name: name.parse()?, version: None };
         let current = snapshot.view(&reference)?.number;
         let versions = snapshot.views.get(name).into_iter().flat_map(|history| history.versions.values());
@@ -131,7 +144,7 @@ impl PyFeatureStore {
         use_defaults: bool,
     ) -> Result<PyRetrievalJob> {
         let asked = wanted_features(features)?;
-        let request = wait(py, self.0.historical_request(&asked, names(full_feature_names)))?;
+        let request = wait(py, self.store.historical_request(&asked, names(full_feature_names)))?;
         let interval = start_us.is_some() || end_us.is_some();
         let questions = match questions {
             Some(_) if interval => {
@@ -140,7 +153,7 @@ impl PyFeatureStore {
             Some(sql) if sql.is_instance_of::<PyString>() => HistoricalQuestions::Sql(sql.extract()?),
             Some(file) if file.hasattr("__fspath__")? => HistoricalQuestions::File(file.extract()?),
             Some(rows) => {
-                let rows = frame(rows, &key_types(&request))?;
+                let rows = frame(rows, &Declared::Types(key_types(&request)))?;
                 HistoricalQuestions::Frame { schema: rows.schema, rows: rows.batches }
             }
             None if !interval => {
@@ -152,7 +165,7 @@ impl PyFeatureStore {
             },
         };
         let options = HistoricalOptions { as_known, use_defaults };
-        let store = Arc::clone(&self.0);
+        let store = Arc::clone(&self.store);
         let planned = async move { store.historical_features(request, questions, options).await };
         Ok(PyRetrievalJob(run(py, &RunReport::default(), planned)?))
     }
@@ -167,22 +180,22 @@ impl PyFeatureStore {
         overwrite: bool,
     ) -> Result<String> {
         let existing = if overwrite { Existing::Replace } else { Existing::Keep };
-        let (store, job, name, path) = (Arc::clone(&self.0), job.0.clone(), name.parse()?, path.to_owned());
+        let (store, job, name, path) = (Arc::clone(&self.store), job.0.clone(), name.parse()?, path.to_owned());
         let saved = async move { store.create_saved_dataset(&job, name, &path, tags, existing).await };
         Ok(dataset_json(&run(py, &RunReport::default(), saved)?).to_string())
     }
 
     fn saved_datasets(&self, py: Python<'_>) -> Result<String> {
-        let snapshot = wait(py, self.0.snapshot())?;
+        let snapshot = wait(py, self.store.snapshot())?;
         Ok(Value::Array(snapshot.datasets.values().map(dataset_json).collect()).to_string())
     }
 
     fn saved_dataset(&self, py: Python<'_>, name: &str) -> Result<String> {
-        Ok(dataset_json(&wait(py, self.0.saved_dataset(&name.parse()?))?).to_string())
+        Ok(dataset_json(&wait(py, self.store.saved_dataset(&name.parse()?))?).to_string())
     }
 
     fn read_saved_dataset(&self, py: Python<'_>, name: &str) -> Result<PyArrowTable> {
-        wait(py, self.0.read_saved_dataset(&name.parse()?)).map(PyArrowTable)
+        wait(py, self.store.read_saved_dataset(&name.parse()?)).map(PyArrowTable)
     }
 
     fn materialize(
@@ -215,11 +228,13 @@ impl PyFeatureStore {
         full_feature_names: bool,
         use_defaults: bool,
     ) -> Result<PyOnlineResponse> {
-        let asked = wanted_features(features)?;
-        let request = wait(py, self.0.online_request(&asked, names(full_feature_names)))?;
-        let rows = batch(rows, &key_types(&request))?;
+        let plan = self.online_plan(py, features, full_feature_names)?;
+        let rows = batch(rows, &Declared::KeysOf(&plan.get().plan))?;
         let defaults = if use_defaults { Defaults::ForMissing } else { Defaults::None };
-        wait(py, self.0.online_features(&request, rows, defaults)).map(PyOnlineResponse)
+        let is_short = rows.num_rows() <= FEW_ROWS;
+        let answer = self.store.online_features(&plan.get().plan, rows, defaults);
+        let answer = if is_short { wait_if_needed(py, answer) } else { wait(py, answer) };
+        Ok(PyOnlineResponse { answer: answer?, plan: plan.unbind() })
     }
 
     fn push(&self, py: Python<'_>, push_source: &str, rows: &Bound<'_, PyAny>, to: &str) -> Result<()> {
@@ -230,27 +245,63 @@ impl PyFeatureStore {
             .into());
         }
         let source = push_source.parse()?;
-        let views = wait(py, self.0.pushed_views(&source))?;
-        let declared: Declared = views.iter().flat_map(|view| view_types(view)).collect();
-        let rows = batch(rows, &declared)?;
-        wait(py, self.0.push(&source, &rows)).map(|_| ())
+        let views = wait(py, self.store.pushed_views(&source))?;
+        let declared = views.iter().flat_map(|view| view_types(view)).collect();
+        let rows = batch(rows, &Declared::Types(declared))?;
+        wait(py, self.store.push(&source, &rows)).map(|_| ())
     }
 
     fn write_online(&self, py: Python<'_>, feature_view: &str, rows: &Bound<'_, PyAny>) -> Result<()> {
         let (name, rows) = self.rows_of_view(py, feature_view, rows)?;
-        wait(py, self.0.write_to_online_store(&name, &rows)).map(|_| ())
+        wait(py, self.store.write_to_online_store(&name, &rows)).map(|_| ())
     }
 
     fn delete_online(&self, py: Python<'_>, feature_view: &str, rows: &Bound<'_, PyAny>) -> Result<()> {
         let (name, rows) = self.rows_of_view(py, feature_view, rows)?;
-        wait(py, self.0.delete_from_online_store(&name, &rows))
+        wait(py, self.store.delete_from_online_store(&name, &rows))
     }
 }
 
 impl PyFeatureStore {
+    /// Returns the plan of an online request, prepared again when the registry changed.
+    fn online_plan<'py>(
+        &self,
+        py: Python<'py>,
+        features: &Bound<'py, PyAny>,
+        full: bool,
+    ) -> Result<Bound<'py, PyOnlinePlan>> {
+        let list = features.cast::<PyList>().ok();
+        let asked = list.map_or_else(|| features.clone(), |list| list.to_tuple().into_any());
+        let key = (asked, full).into_pyobject(py)?;
+        let plans = self.plans.bind(py);
+        if let Some(known) = plans.get_item(&key)? {
+            let known = known.cast_into::<PyOnlinePlan>().map_err(PyErr::from)?;
+            if self.store.is_current(&known.get().plan) {
+                return Ok(known);
+            }
+        }
+        let prepared = match list {
+            Some(list) => {
+                let refs = list.iter().map(|item| item.extract::<PyBackedStr>()).collect::<PyResult<Vec<_>>>()?;
+                let refs: Vec<&str> = refs.iter().map(|text| &**text).collect();
+                wait_if_needed(py, self.store.online_plan(AskedFeatures::Refs(&refs), names(full)))?
+            }
+            None => {
+                let service = features.extract::<PyBackedStr>()?;
+                wait_if_needed(py, self.store.online_plan(AskedFeatures::Service(&service), names(full)))?
+            }
+        };
+        let plan = Bound::new(py, PyOnlinePlan::new(py, prepared))?;
+        if plans.len() >= MOST_PLANS {
+            plans.clear();
+        }
+        plans.set_item(key, &plan)?;
+        Ok(plan)
+    }
+
     fn repo(&self, py: Python<'_>) -> Result<Definitions> {
         let python: PathBuf = py.import("sys")?.getattr("executable")?.extract()?;
-        Ok(py.detach(|| load_repo(self.0.repo(), Some(Path::new(&python))))?.definitions)
+        Ok(py.detach(|| load_repo(self.store.repo(), Some(Path::new(&python))))?.definitions)
     }
 
     fn rows_of_view(
@@ -260,8 +311,8 @@ impl PyFeatureStore {
         rows: &Bound<'_, PyAny>,
     ) -> Result<(lodestore::core::name::ViewName, arrow::array::RecordBatch)> {
         let reference = ViewRef { name: view.parse()?, version: None };
-        let version = wait(py, self.0.feature_view(&reference))?;
-        Ok((reference.name, batch(rows, &view_types(&version))?))
+        let version = wait(py, self.store.feature_view(&reference))?;
+        Ok((reference.name, batch(rows, &Declared::Types(view_types(&version)))?))
     }
 
     fn run_materialize(
@@ -275,8 +326,8 @@ impl PyFeatureStore {
         let views = views.iter().map(|view| view.parse()).collect::<lodestore::core::Result<Vec<ViewRef>>>()?;
         let line = Line::new(progress);
         let mut reports = Vec::new();
-        for version in wait(py, self.0.materializable(&views))? {
-            let report = wait(py, self.0.materialize(version, interval, &line));
+        for version in wait(py, self.store.materializable(&views))? {
+            let report = wait(py, self.store.materialize(version, interval, &line));
             line.clear();
             reports.push(report_json(&report?));
         }

@@ -1,5 +1,8 @@
 """Serving: materialise, push, write, delete, read."""
 
+import asyncio
+import os
+import time
 from datetime import datetime, timedelta, timezone
 
 import pandas as pd
@@ -7,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from lodestore import PushMode
+from lodestore import FeatureStore, PushMode
 from lodestore.errors import InvalidError, NotFoundError
 
 FEATURES = ["driver_stats:trips", "driver_stats:conv_rate"]
@@ -184,3 +187,67 @@ def test_wrong_reads_are_refused_by_name(store):
 def test_p6_a_null_key_matches_nothing(store):
     answer = store.get_online_features(FEATURES[:1], {"driver_id": [None, 1001]})
     assert answer.to_dict() == {"driver_id": [None, 1001], "trips": [None, 12]}
+
+
+def test_an_array_has_the_features_as_numbers(store):
+    rows = [{"driver_id": key} for key in (1002, 7, 1001)]
+    array = store.get_online_features(FEATURES, rows).to_numpy()
+    assert (array.shape, array.dtype.name) == ((3, 2), "float64")
+    assert array[0].tolist() == [7.0, 0.25]
+    assert array[1].tolist() != array[1].tolist(), "what is not there is NaN"
+    assert array[2][0] == 12.0
+    array[0][0] = 1.0
+    none = store.get_online_features(FEATURES, {"driver_id": []}).to_numpy()
+    assert none.shape == (0, 2)
+
+
+def test_many_keys_are_read_as_one(store):
+    keys = [1001, 7, 1002, None] * 2500
+    many = store.get_online_features(FEATURES, {"driver_id": keys})
+    few = store.get_online_features(FEATURES, {"driver_id": keys[:4]})
+    for form in ("to_dict", "statuses"):
+        expected = {name: values * 2500 for name, values in getattr(few, form)().items()}
+        assert getattr(many, form)() == expected
+    assert many.to_arrow().num_rows == 10_000
+
+
+def test_reads_can_be_awaited(store):
+    async def read(rows):
+        answers = [store.get_online_features_async(FEATURES, rows) for _ in range(5)]
+        return [answer.to_dict() for answer in await asyncio.gather(*answers)]
+
+    for rows in ([{"driver_id": 1001}], {"driver_id": [1001, 7] * 500}, pd.DataFrame({"driver_id": [1001]})):
+        expected = store.get_online_features(FEATURES, rows).to_dict()
+        assert asyncio.run(read(rows)) == [expected] * 5
+    with pytest.raises(NotFoundError, match="driver_stats"):
+        asyncio.run(store.get_online_features_async(["driver_stat:trips"], [{"driver_id": 1001}]))
+
+
+def test_what_another_process_applies_is_seen_within_a_second(store, repo_path):
+    assert "trips" in store.get_online_features(FEATURES, [{"driver_id": 1001}]).to_dict()
+    FeatureStore(repo_path).delete_feature_view("driver_stats", force=True)
+    deadline = time.monotonic() + 1.0
+    with pytest.raises(NotFoundError, match="driver_stats"):
+        while time.monotonic() < deadline:
+            store.get_online_features(FEATURES, [{"driver_id": 1001}])
+            time.sleep(0.01)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+def test_a_forked_child_reads_and_sees_changes(store):
+    expected = store.get_online_features(FEATURES, [{"driver_id": 1001}]).to_dict()
+    child = os.fork()
+    if child == 0:
+        same = store.get_online_features(FEATURES, [{"driver_id": 1001}]).to_dict() == expected
+        os._exit(0 if same else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_references_are_taken_as_they_are_written(store):
+    """What was prepared for one list of features is never used for another."""
+    one = store.get_online_features(["driver_stats:trips"], [{"driver_id": 1001}]).to_dict()
+    full = store.get_online_features(["driver_stats:trips"], [{"driver_id": 1001}], full_feature_names=True).to_dict()
+    assert (list(one), list(full)) == (["driver_id", "trips"], ["driver_id", "driver_stats__trips"])
+    for wrong in (["driver_stats:trips" * 40], ["driver_stats:tripsdriver_stats:conv_rate"], ["\x12driver_stats:trips"]):
+        with pytest.raises((InvalidError, NotFoundError)):
+            store.get_online_features(wrong, [{"driver_id": 1001}])

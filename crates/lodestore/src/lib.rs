@@ -34,6 +34,7 @@ mod dataset;
 mod historical;
 mod infer;
 mod interval;
+mod live;
 mod materialize;
 mod online;
 mod repo;
@@ -44,14 +45,16 @@ mod write;
 pub use apply::PlannedChange;
 pub use dataset::Existing;
 pub use historical::{HistoricalJob, HistoricalQuestions};
+pub use live::AskedFeatures;
 pub use lodestore_core as core;
 pub use lodestore_materialize::{Interval, Progress, Report, Silent};
 pub use lodestore_offline::{Frame, read_frame, write_frame};
 pub use lodestore_registry::{Plan, PlanOptions, Scope};
-pub use online::{Defaults, OnlineAnswer, OnlineFeature};
+pub use online::{Defaults, OnlineAnswer, OnlinePlan, PlannedColumn, PlannedKey};
 pub use repo::{Repo, load_repo};
 pub use settings::{
-    ConnectionSettings, MaterializationSettings, MemorySize, OfflineSettings, OnlineSettings, OpenOptions, Settings,
+    ApiKeySettings, AuthSettings, ConnectionSettings, FeatureServerSettings, MaterializationSettings, MemorySize,
+    OfflineSettings, OnlineSettings, OpenOptions, Settings,
 };
 pub use store::{Components, FeatureStore};
 pub use write::Features;

@@ -1,112 +1,133 @@
-//! Reading features online.
+//! Reading features online: prepared once, asked many times.
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Field, Schema};
 use lodestore_core::entity_key::EntityKeys;
-use lodestore_core::offline::take_winners;
-use lodestore_core::online::{FeatureStatus, OnlineColumn};
-use lodestore_core::request::{ColumnNames, FeatureRequest, RequestedView};
-use lodestore_core::time::EventTime;
-use lodestore_core::types::FeatureType;
+use lodestore_core::online::{FeatureStatus, OnlineCell, OnlineColumn, OnlineRows, OnlineView, ViewKeys};
+use lodestore_core::registry::Snapshot;
+use lodestore_core::request::{ColumnNames, FeatureRequest};
+use lodestore_core::types::{FeatureType, KeyType, Value, ValueBuilder};
 use lodestore_core::{Error, Result};
 
+use crate::live::AskedFeatures;
 use crate::store::FeatureStore;
 use crate::write::{Features, check_online};
 
-/// The answer to an online request. Row i answers key i.
+/// All that a request needs to know of the features it asks for, worked out once.
 #[derive(Debug)]
-pub struct OnlineAnswer {
-    /// The caller's columns, as they came.
-    pub rows: RecordBatch,
-    /// The features, in the order asked.
-    pub features: Vec<OnlineFeature>,
+pub struct OnlinePlan {
+    snapshot: Arc<Snapshot>,
+    request: FeatureRequest,
+    keys: Vec<PlannedKey>,
+    /// The join keys of each distinct entity key: places in `keys`, with the type of the views.
+    key_sets: Vec<Vec<(usize, KeyType)>>,
+    views: Vec<PlannedView>,
+    columns: Vec<PlannedColumn>,
 }
 
-/// One feature of an answer.
-#[derive(Debug)]
-pub struct OnlineFeature {
-    /// What the column is called.
+/// A column that the caller brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedKey {
+    /// What it is called.
+    pub name: String,
+    /// The type of the join key that it stands for; an integer is as wide as its widest use.
+    pub key_type: KeyType,
+}
+
+/// A column of the answer.
+#[derive(Debug, Clone)]
+pub struct PlannedColumn {
+    /// What it is called.
     pub name: String,
     /// The feature's type.
     pub feature_type: FeatureType,
-    /// The values; a default where one was asked for and the value is missing.
-    pub values: ArrayRef,
-    /// What was found, also where a default stands for it.
-    pub statuses: Vec<FeatureStatus>,
-    /// The event time of the row that answered.
-    pub event_times: Vec<Option<EventTime>>,
+    /// The view: a place in the request's views.
+    pub view: usize,
+    /// The feature: a place in the view's order.
+    pub feature: usize,
+    /// The feature's default, of length one, where it has one.
+    pub default: Option<ArrayRef>,
 }
 
-impl OnlineAnswer {
-    /// Returns the caller's columns and the features as one batch.
-    ///
-    /// # Errors
-    /// `Internal` if the columns differ in length.
-    pub fn to_batch(&self) -> Result<RecordBatch> {
-        let mut fields: Vec<_> = self.rows.schema_ref().fields().iter().map(Arc::clone).collect();
-        let mut columns = self.rows.columns().to_vec();
-        for feature in &self.features {
-            fields.push(Arc::new(Field::new(&feature.name, feature.values.data_type().clone(), true)));
-            columns.push(Arc::clone(&feature.values));
-        }
-        let schema: SchemaRef = Arc::new(Schema::new(fields));
-        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(self.rows.num_rows()));
-        Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
-    }
+#[derive(Debug)]
+struct PlannedView {
+    view: OnlineView,
+    key_set: usize,
 }
 
-impl FeatureStore {
-    /// Resolves what is to be read online; the registry's state may be a second old.
-    ///
-    /// # Errors
-    /// `NotFound` or `Invalid` for what can't be resolved, or for a view that is not served online.
-    pub async fn online_request(&self, features: &Features, names: ColumnNames) -> Result<FeatureRequest> {
-        let request = features.resolve(self.recent_snapshot().await?.as_ref(), names)?;
+impl OnlinePlan {
+    fn new(store: &FeatureStore, snapshot: &Arc<Snapshot>, features: &Features, names: ColumnNames) -> Result<Self> {
+        let request = features.resolve(snapshot, names)?;
         request.views.iter().try_for_each(|view| check_online(&view.version))?;
-        Ok(request)
-    }
-
-    /// Reads features of the keys in `rows` as of now (rules O2 and O6).
-    ///
-    /// # Errors
-    /// `Invalid`, naming the column, for rows without a key column or with one of another type.
-    pub async fn online_features(
-        &self,
-        request: &FeatureRequest,
-        rows: RecordBatch,
-        defaults: Defaults,
-    ) -> Result<OnlineAnswer> {
-        request.check_keys(rows.schema_ref()).map_err(|e| Error::invalid(format!("entity rows: {}", e.message())))?;
-        let now = self.components.clock.now();
-        let mut of_views = Vec::with_capacity(request.views.len());
-        for (place, view) in request.views.iter().enumerate() {
-            let features = request.features_of(place);
-            let keys = keys(view, &rows)?;
-            let online_view = self.online_view(Arc::clone(&view.version));
-            let columns = self.components.online.read(&online_view, &keys, &features, now).await?;
-            of_views.push((features, columns));
-        }
-        let features = request.columns.iter().map(|column| {
-            let (features, columns) = &of_views[column.view];
-            let found = &columns[features.partition_point(|&feature| feature < column.feature)];
-            let feature = &request.views[column.view].version.features[column.feature];
-            let values = match (&feature.default, defaults) {
-                (Some(default), Defaults::ForMissing) => {
-                    with_default(found, &feature.feature_type.array_from_json(default)?)?
+        let (mut keys, mut key_sets, mut views) = (Vec::new(), Vec::new(), Vec::with_capacity(request.views.len()));
+        for view in &request.views {
+            let parts = view.version.keys.iter().zip(&view.key_columns).map(|(key, name)| {
+                let found = keys.iter().position(|known: &PlannedKey| known.name == *name);
+                let place = found.unwrap_or_else(|| {
+                    keys.push(PlannedKey { name: name.clone(), key_type: key.key_type });
+                    keys.len() - 1
+                });
+                if key.key_type == KeyType::Int64 {
+                    keys[place].key_type = KeyType::Int64;
                 }
-                _ => Arc::clone(&found.values),
-            };
-            Ok(OnlineFeature {
+                (place, key.key_type)
+            });
+            let parts: Vec<_> = parts.collect();
+            let key_set = key_sets.iter().position(|known| *known == parts).unwrap_or_else(|| {
+                key_sets.push(parts);
+                key_sets.len() - 1
+            });
+            views.push(PlannedView { view: store.online_view(Arc::clone(&view.version)), key_set });
+        }
+        let columns = request.columns.iter().map(|column| {
+            let feature = &request.views[column.view].version.features[column.feature];
+            let default = feature.default.as_ref().map(|default| feature.feature_type.array_from_json(default));
+            Ok(PlannedColumn {
                 name: column.name.clone(),
                 feature_type: feature.feature_type.clone(),
-                values,
-                statuses: found.statuses.clone(),
-                event_times: found.event_times.clone(),
+                view: column.view,
+                feature: column.feature,
+                default: default.transpose()?,
             })
         });
-        Ok(OnlineAnswer { features: features.collect::<Result<_>>()?, rows })
+        let columns = columns.collect::<Result<_>>()?;
+        Ok(Self { snapshot: Arc::clone(snapshot), request, keys, key_sets, views, columns })
+    }
+
+    /// Returns the views and columns that are asked for.
+    #[must_use]
+    pub fn request(&self) -> &FeatureRequest {
+        &self.request
+    }
+
+    /// Returns the columns that the caller brings, each once.
+    #[must_use]
+    pub fn key_columns(&self) -> &[PlannedKey] {
+        &self.keys
+    }
+
+    /// Returns the columns of the answer, in the order asked.
+    #[must_use]
+    pub fn columns(&self) -> &[PlannedColumn] {
+        &self.columns
+    }
+
+    fn encoded_keys(&self, rows: &RecordBatch) -> Result<Vec<EntityKeys>> {
+        let in_rows = |error: Error| Error::invalid(format!("entity rows: {}", error.message()));
+        let column = |key: &PlannedKey| rows.column_by_name(&key.name);
+        let arrays: Option<Vec<&ArrayRef>> = self.keys.iter().map(column).collect();
+        let Some(arrays) = arrays else {
+            let missing = self.request.check_keys(rows.schema_ref());
+            return Err(missing.map_or_else(in_rows, |()| Error::internal("a key column went missing")));
+        };
+        let encode = |set: &Vec<(usize, KeyType)>| {
+            let columns: Vec<_> =
+                set.iter().map(|&(place, ty)| (self.keys[place].name.as_str(), arrays[place], ty)).collect();
+            EntityKeys::encode(rows.num_rows(), &columns).map_err(in_rows)
+        };
+        self.key_sets.iter().map(encode).collect()
     }
 }
 
@@ -120,17 +141,139 @@ pub enum Defaults {
     ForMissing,
 }
 
-fn keys(view: &RequestedView, rows: &RecordBatch) -> Result<EntityKeys> {
-    let columns = view.version.keys.iter().zip(&view.key_columns);
-    let columns: Vec<_> = columns.map(|(key, name)| (name.as_str(), &rows[name.as_str()], key.key_type)).collect();
-    EntityKeys::encode(rows.num_rows(), &columns).map_err(|e| Error::invalid(format!("entity rows: {}", e.message())))
+/// The answer to an online request. Row i answers row i of the caller.
+#[derive(Debug)]
+pub struct OnlineAnswer {
+    plan: Arc<OnlinePlan>,
+    rows: RecordBatch,
+    found: Box<dyn OnlineRows>,
+    defaults: Defaults,
 }
 
-fn with_default(found: &OnlineColumn, default: &ArrayRef) -> Result<ArrayRef> {
-    let present = |(row, status): (usize, &FeatureStatus)| match status {
-        FeatureStatus::Present | FeatureStatus::NullValue => Some(row as u32),
-        FeatureStatus::NotFound | FeatureStatus::OutsideMaxAge => None,
-    };
-    let rows: UInt32Array = found.statuses.iter().enumerate().map(present).collect();
-    take_winners(&found.values, &rows, Some(default))
+impl OnlineAnswer {
+    /// Returns the plan that was asked.
+    #[must_use]
+    pub fn plan(&self) -> &Arc<OnlinePlan> {
+        &self.plan
+    }
+
+    /// Returns the caller's columns, as they came.
+    #[must_use]
+    pub fn rows(&self) -> &RecordBatch {
+        &self.rows
+    }
+
+    /// Returns how many rows were asked for.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.num_rows()
+    }
+
+    /// Returns whether no row was asked for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns what was found for a column of the plan in a row. Where a default stands for a missing value,
+    /// the status still says what was missing.
+    ///
+    /// # Errors
+    /// `Corrupt`, naming the view, if the stored row is damaged; `Internal` if there is no such column or row.
+    #[inline]
+    pub fn cell(&self, column: usize, row: usize) -> Result<OnlineCell<'_>> {
+        let planned = self.plan.columns.get(column).ok_or_else(|| Error::internal("there is no such column"))?;
+        let mut cell =
+            self.found.get(planned.view, row, planned.feature).map_err(|error| self.in_view(planned.view, error))?;
+        if self.defaults == Defaults::ForMissing
+            && matches!(cell.status, FeatureStatus::NotFound | FeatureStatus::OutsideMaxAge)
+            && let Some(default) = &planned.default
+        {
+            cell.value = Value::of(default.as_ref(), 0)?;
+        }
+        Ok(cell)
+    }
+
+    /// Returns a column of the plan as Arrow values with their statuses and event times.
+    ///
+    /// # Errors
+    /// As [`OnlineAnswer::cell`].
+    pub fn column(&self, column: usize) -> Result<OnlineColumn> {
+        let planned = self.plan.columns.get(column).ok_or_else(|| Error::internal("there is no such column"))?;
+        let mut values = ValueBuilder::new(&planned.feature_type, self.len());
+        let (mut statuses, mut event_times) = (Vec::with_capacity(self.len()), Vec::with_capacity(self.len()));
+        for row in 0..self.len() {
+            let cell = self.cell(column, row)?;
+            values.push(cell.value)?;
+            statuses.push(cell.status);
+            event_times.push(cell.event_time);
+        }
+        Ok(OnlineColumn { values: values.finish()?, statuses, event_times })
+    }
+
+    /// Returns the caller's columns and the features as one batch.
+    ///
+    /// # Errors
+    /// As [`OnlineAnswer::cell`].
+    pub fn to_batch(&self) -> Result<RecordBatch> {
+        let mut fields: Vec<_> = self.rows.schema_ref().fields().iter().map(Arc::clone).collect();
+        let mut columns = self.rows.columns().to_vec();
+        for (place, planned) in self.plan.columns.iter().enumerate() {
+            let values = self.column(place)?.values;
+            fields.push(Arc::new(Field::new(&planned.name, values.data_type().clone(), true)));
+            columns.push(values);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(self.len()));
+        Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
+    }
+
+    #[cold]
+    fn in_view(&self, view: usize, error: Error) -> Error {
+        error.with_context("view", &self.plan.views[view].view)
+    }
+}
+
+impl FeatureStore {
+    /// Prepares reads of features; what was prepared is kept and given to whoever asks for the same. The registry's
+    /// state is at most a second old and kept by a thread in the background: a request does not touch it, but for
+    /// the first.
+    ///
+    /// # Errors
+    /// `NotFound` or `Invalid` for what can't be resolved, or for a view that is not served online.
+    pub async fn online_plan(&self, features: AskedFeatures<'_>, names: ColumnNames) -> Result<Arc<OnlinePlan>> {
+        let state = self.live.recent().await?;
+        state.plan(&features, names, || OnlinePlan::new(self, &state.snapshot, &Features::try_from(features)?, names))
+    }
+
+    /// As [`FeatureStore::online_plan`] of features that were parsed before; nothing is kept.
+    ///
+    /// # Errors
+    /// As [`FeatureStore::online_plan`].
+    pub async fn new_online_plan(&self, features: &Features, names: ColumnNames) -> Result<Arc<OnlinePlan>> {
+        let state = self.live.recent().await?;
+        Ok(Arc::new(OnlinePlan::new(self, &state.snapshot, features, names)?))
+    }
+
+    /// Returns whether a plan is that of the registry's state as requests see it now.
+    #[must_use]
+    pub fn is_current(&self, plan: &OnlinePlan) -> bool {
+        self.live.is_current(&plan.snapshot)
+    }
+
+    /// Reads features of the keys in `rows` as of now (rules O2 and O6).
+    ///
+    /// # Errors
+    /// `Invalid`, naming the column, for rows without a key column or with one of another type.
+    pub async fn online_features(
+        &self,
+        plan: &Arc<OnlinePlan>,
+        rows: RecordBatch,
+        defaults: Defaults,
+    ) -> Result<OnlineAnswer> {
+        let keys = plan.encoded_keys(&rows)?;
+        let asked: Vec<ViewKeys<'_>> =
+            plan.views.iter().map(|planned| ViewKeys { view: &planned.view, keys: &keys[planned.key_set] }).collect();
+        let found = self.components.online.find(&asked, self.components.clock.now()).await?;
+        Ok(OnlineAnswer { plan: Arc::clone(plan), rows, found, defaults })
+    }
 }

@@ -1,6 +1,7 @@
 //! Settings: `feature_store.yaml`, with Feast's keys where they mean the same.
 
 mod connections;
+mod server;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use lodestore_offline::{Encryption, PostgresConfig};
 use serde::{Deserialize, Deserializer};
 
 pub use connections::ConnectionSettings;
+pub use server::{ApiKeySettings, AuthSettings, FeatureServerSettings};
 
 /// The name of the settings file in a feature repository.
 const SETTINGS_FILE: &str = "feature_store.yaml";
@@ -112,6 +114,12 @@ pub struct Settings {
     /// Limits of materialisation.
     #[serde(default)]
     pub materialization: MaterializationSettings,
+    /// Who may use the server.
+    #[serde(default)]
+    pub auth: AuthSettings,
+    /// Where the server listens, and its limits.
+    #[serde(default)]
+    pub feature_server: FeatureServerSettings,
     /// Accepted for Feast's sake, and ignored: keys have one form here.
     #[serde(default, rename = "entity_key_serialization_version")]
     _entity_key_serialization_version: Option<u32>,

@@ -1,25 +1,21 @@
 //! The feature store and its components.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::Arc;
 
 use lodestore_core::Result;
 use lodestore_core::name::ProjectName;
 use lodestore_core::offline::OfflineEngine;
 use lodestore_core::online::{OnlineStore, OnlineView};
 use lodestore_core::registry::{RegistryStore, Snapshot};
-use lodestore_core::time::{Clock, ManualClock, Stopwatch, SystemClock};
+use lodestore_core::time::{Clock, ManualClock, SystemClock};
 use lodestore_materialize::JobOptions;
 use lodestore_offline::{DataFusionEngine, EngineConfig};
 use lodestore_online::embedded::{EmbeddedConfig, EmbeddedStore};
 use lodestore_registry::SqliteRegistry;
 
+use crate::live::LiveRegistry;
 use crate::settings::{MaterializationSettings, OpenOptions};
-
-/// How old the registry's state may be when features are read online. What this process applies is
-/// seen at once.
-const SNAPSHOT_AGE: Duration = Duration::from_secs(1);
 
 /// What a store is made of. Settings choose them; tests put their own in.
 #[derive(Debug, Clone)]
@@ -41,7 +37,7 @@ pub struct FeatureStore {
     pub(crate) repo: PathBuf,
     pub(crate) components: Components,
     pub(crate) job_options: JobOptions,
-    snapshot: RwLock<Option<(Stopwatch, Arc<Snapshot>)>>,
+    pub(crate) live: Arc<LiveRegistry>,
 }
 
 impl FeatureStore {
@@ -82,7 +78,8 @@ impl FeatureStore {
     /// Returns a store of given components; relative paths count from `repo`.
     #[must_use]
     pub fn with_components(project: ProjectName, repo: PathBuf, components: Components) -> Self {
-        Self { project, repo, components, job_options: JobOptions::default(), snapshot: RwLock::new(None) }
+        let live = LiveRegistry::new(Arc::clone(&components.registry), project.clone());
+        Self { project, repo, components, job_options: JobOptions::default(), live }
     }
 
     /// Returns the project's name.
@@ -102,22 +99,16 @@ impl FeatureStore {
     /// # Errors
     /// What the registry store says.
     pub async fn snapshot(&self) -> Result<Arc<Snapshot>> {
-        let snapshot = Arc::new(self.components.registry.load(&self.project).await?);
-        let mut cached = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
-        *cached = Some((Stopwatch::start(), Arc::clone(&snapshot)));
-        Ok(snapshot)
+        Ok(Arc::clone(&self.live.load().await?.snapshot))
     }
 
-    /// Returns the registry's state as of at most a second ago.
-    pub(crate) async fn recent_snapshot(&self) -> Result<Arc<Snapshot>> {
-        let recent = {
-            let cached = self.snapshot.read().unwrap_or_else(PoisonError::into_inner);
-            cached.as_ref().filter(|(since, _)| since.elapsed() < SNAPSHOT_AGE).map(|(_, s)| Arc::clone(s))
-        };
-        match recent {
-            Some(snapshot) => Ok(snapshot),
-            None => self.snapshot().await,
-        }
+    /// Returns the registry's state as requests see it: as of at most a second ago. What this process applies is
+    /// seen at once.
+    ///
+    /// # Errors
+    /// What the registry store says, when it is asked first.
+    pub async fn recent_snapshot(&self) -> Result<Arc<Snapshot>> {
+        Ok(Arc::clone(&self.live.recent().await?.snapshot))
     }
 
     /// Removes the project: its definitions with their versions and history, and its online rows.
@@ -128,9 +119,8 @@ impl FeatureStore {
     pub async fn teardown(&self) -> Result<()> {
         let snapshot = self.snapshot().await?;
         let versions = snapshot.views.values().flat_map(|history| history.versions.values());
-        let views: Vec<_> = versions
-            .map(|version| OnlineView { project: self.project.clone(), version: Arc::clone(version) })
-            .collect();
+        let views: Vec<_> =
+            versions.map(|version| OnlineView::new(self.project.clone(), Arc::clone(version))).collect();
         self.components.registry.remove_project(&self.project).await?;
         self.components.online.retire(&views).await?;
         self.snapshot().await.map(|_| ())

@@ -11,6 +11,7 @@ use lodestore_core::request::{ColumnNames, FeatureRequest};
 use lodestore_core::rows::{FeatureRows, TimeColumns, keys_of, normalize};
 use lodestore_core::{Error, Result};
 
+use crate::live::AskedFeatures;
 use crate::store::FeatureStore;
 
 /// What a caller wants to read: features one by one, or a feature service.
@@ -31,10 +32,22 @@ impl Features {
         Ok(Self::Refs(refs.iter().map(|text| text.as_ref().parse()).collect::<Result<_>>()?))
     }
 
+    /// Resolves to the views and columns of a registry's state.
     pub(crate) fn resolve(&self, snapshot: &Snapshot, names: ColumnNames) -> Result<FeatureRequest> {
         match self {
             Self::Refs(refs) => FeatureRequest::from_refs(snapshot, refs, names),
             Self::Service(service) => FeatureRequest::from_service(snapshot, service, names),
+        }
+    }
+}
+
+impl TryFrom<AskedFeatures<'_>> for Features {
+    type Error = Error;
+
+    fn try_from(asked: AskedFeatures<'_>) -> Result<Self> {
+        match asked {
+            AskedFeatures::Refs(refs) => Self::parse(refs),
+            AskedFeatures::Service(name) => Ok(Self::Service(name.parse()?)),
         }
     }
 }
@@ -117,7 +130,7 @@ impl FeatureStore {
     }
 
     pub(crate) fn online_view(&self, version: Arc<ViewVersion>) -> OnlineView {
-        OnlineView { project: self.project.clone(), version }
+        OnlineView::new(self.project.clone(), version)
     }
 
     async fn write_rows(&self, version: Arc<ViewVersion>, rows: &FeatureRows) -> Result<WriteReport> {

@@ -188,11 +188,11 @@ async fn observe(store: &FeatureStore) -> Result<State, Failed> {
         return Ok((vec![None; KEYS as usize], Watermark::default()));
     }
     let features = Features::parse(&["v:row", "v:double", "v:words"])?;
-    let request = store.online_request(&features, ColumnNames::Feature).await?;
+    let plan = store.new_online_plan(&features, ColumnNames::Feature).await?;
     let keys: ArrayRef = Arc::new(Int64Array::from_iter_values(0..KEYS));
     let keys = RecordBatch::try_from_iter([("user_id", keys)])?;
-    let answer = store.online_features(&request, keys, Defaults::None).await?;
-    let [row, double, all_words] = answer.features.as_slice() else { return Err("three features".into()) };
+    let answer = store.online_features(&plan, keys, Defaults::None).await?;
+    let (row, double, all_words) = (answer.column(0)?, answer.column(1)?, answer.column(2)?);
     let (rows, doubles) = (row.values.as_primitive::<Int64Type>(), double.values.as_primitive::<Int64Type>());
     let all_words = all_words.values.as_string::<i32>();
     let mut state = Vec::new();

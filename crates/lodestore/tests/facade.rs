@@ -145,12 +145,14 @@ async fn online(
     features: &Features,
     defaults: Defaults,
 ) -> Result<(RecordBatch, Vec<String>), Failed> {
-    let request = store.online_request(features, ColumnNames::Feature).await?;
-    let answer = store.online_features(&request, parse_table(KEYS)?, defaults).await?;
-    let statuses = |feature: &lodestore::OnlineFeature| {
-        feature.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(" ")
+    let plan = store.new_online_plan(features, ColumnNames::Feature).await?;
+    let answer = store.online_features(&plan, parse_table(KEYS)?, defaults).await?;
+    let statuses = |column| -> Result<String, Failed> {
+        let statuses = answer.column(column)?.statuses;
+        Ok(statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>().join(" "))
     };
-    Ok((answer.to_batch()?, answer.features.iter().map(statuses).collect()))
+    let statuses = (0..plan.columns().len()).map(statuses).collect::<Result<_, _>>()?;
+    Ok((answer.to_batch()?, statuses))
 }
 
 /// Returns the rows of a batch without its first `skipped` columns, cells apart by one space.
@@ -367,7 +369,7 @@ async fn after_a_teardown_the_project_is_empty_and_its_files_stay() -> Outcome {
     store.teardown().await?;
     let snapshot = store.snapshot().await?;
     assert_eq!((snapshot.definitions.ids().count(), snapshot.views.len(), snapshot.pins.len()), (0, 0, 0));
-    let gone = store.online_request(&service()?, ColumnNames::Feature).await.unwrap_err();
+    let gone = store.new_online_plan(&service()?, ColumnNames::Feature).await.unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::NotFound);
     assert!(folder.path().join("users.csv").exists() && folder.path().join("cards.parquet").exists());
 

@@ -92,7 +92,8 @@ impl DataFusionEngine {
         for (place, view) in plan.request.views.iter().enumerate() {
             let features = plan.request.features_of(place);
             // A table is opened once for all views that read it.
-            let same = |other: &&ViewPlan| other.version.table == view.version.table && !other.table.has_declared_types();
+            let same =
+                |other: &&ViewPlan| other.version.table == view.version.table && !other.table.has_declared_types();
             let opened = views.iter().find(same).map(|other| Arc::clone(&other.table));
             views.push(self.view(&view.version, features, count, plan.options.as_known, opened).await?);
         }

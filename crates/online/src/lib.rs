@@ -3,7 +3,7 @@
 //!
 //! It is not: a server, a cache, or a place that knows registries, feature services or who may read.
 //!
-//! Read first: [`embedded::EmbeddedStore`], [`row::StoredRow`], [`row::RowMerger`].
+//! Read first: [`embedded::EmbeddedStore`], [`row::FoundRows`], [`row::RowMerger`].
 //!
 //! # Examples
 //! ```
@@ -28,7 +28,7 @@
 //! # let view = definitions.feature_views.values().next().unwrap();
 //! # let version = definitions.resolve(view, EventTime::from_micros(0), 1)?;
 //! # let folder = tempfile::tempdir().unwrap();
-//! let view = OnlineView { project: ProjectName::new("rides")?, version: Arc::new(version) };
+//! let view = OnlineView::new(ProjectName::new("rides")?, Arc::new(version));
 //! let drivers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
 //! let keys = EntityKeys::encode(2, &[("driver_id", &drivers, KeyType::Int64)])?;
 //! let trips: ArrayRef = Arc::new(Int64Array::from(vec![10, 20]));

@@ -8,13 +8,12 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, Float64Array, Int64Array};
 use lodestore_core::document::Document;
 use lodestore_core::entity_key::EntityKeys;
-use lodestore_core::online::{FeatureStatus, OnlineView};
+use lodestore_core::online::{FeatureStatus, OnlineRows, OnlineView, ViewKeys};
 use lodestore_core::rows::{FeatureRows, RowStamp};
 use lodestore_core::time::{EventTime, Stopwatch};
-use lodestore_core::types::KeyType;
+use lodestore_core::types::{KeyType, Value};
 use lodestore_core::{Error, Result};
 use lodestore_online::embedded::{EmbeddedConfig, EmbeddedStore};
-use lodestore_online::row::{ReadRule, Value};
 
 const ROWS: i64 = 1_000_000;
 const BATCH: i64 = 250_000;
@@ -31,7 +30,7 @@ fn view() -> Result<OnlineView> {
     let definitions = Document::parse_yaml(&yaml, "test")?.into_definitions()?;
     let view = &definitions.feature_views["v"];
     let version = definitions.resolve(view, EventTime::from_micros(0), 1)?;
-    Ok(OnlineView { project: "p".parse()?, version: Arc::new(version) })
+    Ok(OnlineView::new("p".parse()?, Arc::new(version)))
 }
 
 fn keys(ids: &[i64]) -> Result<EntityKeys> {
@@ -89,20 +88,15 @@ fn speed_of_writes_and_reads() -> Result<()> {
     report_writes("random older rows", &store, &view, &random, 1)?;
 
     let as_of = EventTime::from_micros(100);
-    let prepared = store.prepared(&view);
-    let rule = ReadRule { as_of, delay: view.version.availability_delay(), ttl: view.version.ttl() };
     let all: Vec<usize> = (0..FEATURES).collect();
-    let encoded = keys(&random)?;
     report_reads("1 key x 10 features, where they lie", 200_000, |i| {
-        store.snapshot(|snapshot| {
-            let row = snapshot.view(&prepared)?.row(encoded.get(i).unwrap_or_default())?;
-            let row = row.ok_or_else(|| Error::internal("no row"))?;
-            for feature in 0..FEATURES {
-                let answer = row.answer(feature, &rule)?;
-                assert!(matches!(answer.value, Some(Value::Float64(_))) && answer.status == FeatureStatus::Present);
-            }
-            Ok(())
-        })
+        let keys = keys(&random[i..=i])?;
+        let found = store.find_now(&[ViewKeys { view: &view, keys: &keys }], as_of)?;
+        for feature in 0..FEATURES {
+            let cell = found.get(0, 0, feature)?;
+            assert!(matches!(cell.value, Some(Value::Float64(_))) && cell.status == FeatureStatus::Present);
+        }
+        Ok(())
     })?;
     for count in [1, 100] {
         let asked = random.chunks(count).take(10_000).map(keys).collect::<Result<Vec<_>>>()?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 /// Which crates of the workspace each may depend on, besides for its tests.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("lodestore-core", &[]),
     ("lodestore-registry", &["lodestore-core"]),
     ("lodestore-offline", &["lodestore-core"]),
@@ -14,7 +14,8 @@ const ALLOWED: [(&str, &[&str]); 9] = [
         "lodestore",
         &["lodestore-core", "lodestore-materialize", "lodestore-offline", "lodestore-online", "lodestore-registry"],
     ),
-    ("lodestore-cli", &["lodestore"]),
+    ("lodestore-server", &["lodestore"]),
+    ("lodestore-cli", &["lodestore", "lodestore-server"]),
     ("lodestore-python", &["lodestore"]),
     ("lodestore-testkit", &["lodestore-core"]),
 ];

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FeatureStore", "FeatureViewVersion", "Plan"]
 
+#: So many rows are read by the thread that asks for them.
+_AT_ONCE = 100
+
 
 class Plan:
     """A change of the registry that was not made yet. ``str()`` shows it; :meth:`FeatureStore.apply` makes it."""
@@ -671,6 +674,54 @@ class FeatureStore:
         """
         rows = rows_of("entity_rows", entity_rows)
         return OnlineResponse(self._store.online_features(_asked(features), rows, full_feature_names, use_defaults))
+
+    async def get_online_features_async(
+        self,
+        features: Sequence[str] | FeatureService,
+        entity_rows: Frame,
+        full_feature_names: bool = False,
+        use_defaults: bool = False,
+    ) -> OnlineResponse:
+        """Returns the present features of keys, as :meth:`get_online_features` does, without holding up the event loop.
+
+        A few rows of the embedded store are there sooner than a thread would be: they are read at once.
+
+        Parameters
+        ----------
+        features : list of str, or FeatureService
+            As for :meth:`get_online_features`.
+        entity_rows : list of dict, dict of lists, or frame
+            The keys.
+        full_feature_names : bool, optional
+            Whether the features are called ``view__feature``.
+        use_defaults : bool, optional
+            Whether a feature's default stands for a missing value.
+
+        Returns
+        -------
+        OnlineResponse
+            The values and statuses; row i answers row i of ``entity_rows``.
+
+        Raises
+        ------
+        NotFoundError
+            If a view, feature or service is not known; it names near ones.
+        InvalidError
+            If a key column is missing or of a wrong type.
+
+        Examples
+        --------
+        >>> import asyncio
+        >>> answer = asyncio.run(store.get_online_features_async(["driver_stats:trips"], [{"driver_id": 1001}]))
+        >>> answer.to_dict()
+        {'driver_id': [1001], 'trips': [12]}
+        """
+        if isinstance(entity_rows, list) and len(entity_rows) <= _AT_ONCE:
+            return self.get_online_features(features, entity_rows, full_feature_names, use_defaults)
+        import asyncio
+
+        read = self.get_online_features
+        return await asyncio.to_thread(read, features, entity_rows, full_feature_names, use_defaults)
 
     def push(self, push_source_name: str, df: Frame, to: PushMode = PushMode.ONLINE) -> None:
         """Writes rows to all views of a push source.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lodestore._rows import ArrowRows
+from lodestore._rows import ArrowRows, optional
 
 if TYPE_CHECKING:
+    import numpy
+
     from lodestore import _lodestore
 
 __all__ = ["OnlineResponse"]
@@ -43,6 +45,33 @@ class OnlineResponse(ArrowRows):
         {'driver_id': [1001, 7], 'trips': [12, None]}
         """
         return self._rows.to_dict(include_event_timestamps)
+
+    def to_numpy(self) -> numpy.ndarray[Any, Any]:
+        """Returns the features as one array, as most models take them: without the caller's columns.
+
+        Integers beyond 2**53 are rounded; :meth:`to_arrow` keeps every type.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (rows, features), float64: a row for each row asked for, a column for each feature in the order
+            asked. Bools are 0 and 1. Null and missing values are NaN.
+
+        Raises
+        ------
+        InvalidError
+            If a feature is neither a number nor a bool.
+        ImportError
+            If numpy is not installed.
+
+        Examples
+        --------
+        >>> answer = store.get_online_features(["driver_stats:trips"], [{"driver_id": 1001}, {"driver_id": 7}])
+        >>> answer.to_numpy().tolist()
+        [[12.0], [nan]]
+        """
+        numpy = optional("numpy", "numpy")
+        return numpy.frombuffer(self._rows.matrix(), dtype=numpy.float64).reshape(-1, self._rows.width())
 
     def statuses(self) -> dict[str, list[str]]:
         """Returns what was found, by feature column.

@@ -7,11 +7,9 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema};
 use lodestore::core::name::unknown;
 use lodestore::core::online::FeatureStatus;
-use lodestore::core::request::FeatureRequest;
 use lodestore::core::time::EventTime;
-use lodestore::core::types::KeyType;
 use lodestore::core::{Error, Result};
-use lodestore::{Defaults, OnlineAnswer};
+use lodestore::{Defaults, OnlineAnswer, OnlinePlan};
 use serde_json::{Map, Value, json};
 
 use super::{features, values};
@@ -26,9 +24,9 @@ pub(super) fn run(session: &Session, args: &OnlineArgs) -> Result<Exit> {
     let defaults = if args.features.use_defaults { Defaults::ForMissing } else { Defaults::None };
     let store = session.store()?;
     let answer = session.block_on(async {
-        let request = store.online_request(&features, names).await?;
-        let rows = rows(&request, &given)?;
-        store.online_features(&request, rows, defaults).await
+        let plan = store.new_online_plan(&features, names).await?;
+        let rows = rows(&plan, &given)?;
+        store.online_features(&plan, rows, defaults).await
     })?;
     match session.printer.format() {
         Format::Text => session.printer.answer(to_table(&answer)?, &Value::Null)?,
@@ -50,8 +48,8 @@ fn by_key(entities: &[String]) -> Result<BTreeMap<&str, Vec<String>>> {
 }
 
 /// Returns the rows of keys, of the types that the views declare.
-fn rows(request: &FeatureRequest, given: &BTreeMap<&str, Vec<String>>) -> Result<RecordBatch> {
-    let types = key_types(request);
+fn rows(plan: &OnlinePlan, given: &BTreeMap<&str, Vec<String>>) -> Result<RecordBatch> {
+    let types: BTreeMap<_, _> = plan.key_columns().iter().map(|key| (key.name.as_str(), key.key_type)).collect();
     if let Some(key) = given.keys().find(|key| !types.contains_key(*key)) {
         return Err(unknown(format!("join key '{key}' of the features asked for"), key, types.keys()));
     }
@@ -60,7 +58,7 @@ fn rows(request: &FeatureRequest, given: &BTreeMap<&str, Vec<String>>) -> Result
     let mut first: Option<(&str, usize)> = None;
     for (key, ty) in types {
         let Some(texts) = given.get(key) else {
-            let views: Vec<_> = request.key_columns().remove(key).unwrap_or_default();
+            let views: Vec<_> = plan.request().key_columns().remove(key).unwrap_or_default();
             let views: Vec<_> = views.iter().map(|view| format!("'{view}'")).collect();
             let what = format!("join key '{key}' of view {} is missing; give it as -e {key}=VALUE", views.join(", "));
             return Err(Error::invalid(what));
@@ -81,33 +79,20 @@ fn rows(request: &FeatureRequest, given: &BTreeMap<&str, Vec<String>>) -> Result
     Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
 }
 
-/// Returns the key columns with their types; an integer key is as wide as its widest use.
-fn key_types(request: &FeatureRequest) -> BTreeMap<&str, KeyType> {
-    let mut types = BTreeMap::new();
-    for view in &request.views {
-        for (key, column) in view.version.keys.iter().zip(&view.key_columns) {
-            let ty = types.entry(column.as_str()).or_insert(key.key_type);
-            if key.key_type == KeyType::Int64 {
-                *ty = KeyType::Int64;
-            }
-        }
-    }
-    types
-}
-
 /// Returns a line for each row and feature.
 fn to_table(answer: &OnlineAnswer) -> Result<String> {
-    let keys = answer.rows.columns().iter().map(|column| values::to_texts(column)).collect::<Result<Vec<_>>>()?;
+    let keys = answer.rows().columns().iter().map(|column| values::to_texts(column)).collect::<Result<Vec<_>>>()?;
     let mut headings: Vec<String> =
-        answer.rows.schema_ref().fields().iter().map(|field| field.name().clone()).collect();
+        answer.rows().schema_ref().fields().iter().map(|field| field.name().clone()).collect();
     headings.extend(["feature", "value", "status", "event time"].map(str::to_owned));
     let mut lines = Vec::new();
-    for feature in &answer.features {
-        let texts = values::to_texts(&feature.values)?;
+    for (place, planned) in answer.plan().columns().iter().enumerate() {
+        let found = answer.column(place)?;
+        let texts = values::to_texts(&found.values)?;
         for (row, text) in texts.into_iter().enumerate() {
-            let time = feature.event_times[row].map_or_else(String::new, |time| time.to_string());
+            let time = found.event_times[row].map_or_else(String::new, |time| time.to_string());
             let mut line: Vec<String> = keys.iter().map(|column| column[row].clone()).collect();
-            line.extend([feature.name.clone(), text, feature.statuses[row].as_str().to_owned(), time]);
+            line.extend([planned.name.clone(), text, found.statuses[row].as_str().to_owned(), time]);
             lines.push((row, line));
         }
     }
@@ -120,15 +105,16 @@ fn to_json(answer: &OnlineAnswer) -> Result<Value> {
     let mut all = Map::new();
     let mut statuses = Map::new();
     let mut times = Map::new();
-    for (field, column) in answer.rows.schema_ref().fields().iter().zip(answer.rows.columns()) {
+    for (field, column) in answer.rows().schema_ref().fields().iter().zip(answer.rows().columns()) {
         all.insert(field.name().clone(), values::to_json(column)?.into());
     }
-    for feature in &answer.features {
-        let of_rows: Vec<_> = feature.statuses.iter().copied().map(FeatureStatus::as_str).collect();
-        let at: Vec<_> = feature.event_times.iter().map(|time| time.map(|time: EventTime| time.to_string())).collect();
-        all.insert(feature.name.clone(), values::to_json(&feature.values)?.into());
-        statuses.insert(feature.name.clone(), of_rows.into());
-        times.insert(feature.name.clone(), at.into());
+    for (place, planned) in answer.plan().columns().iter().enumerate() {
+        let found = answer.column(place)?;
+        let of_rows: Vec<_> = found.statuses.iter().copied().map(FeatureStatus::as_str).collect();
+        let at: Vec<_> = found.event_times.iter().map(|time| time.map(|time: EventTime| time.to_string())).collect();
+        all.insert(planned.name.clone(), values::to_json(&found.values)?.into());
+        statuses.insert(planned.name.clone(), of_rows.into());
+        times.insert(planned.name.clone(), at.into());
     }
     Ok(json!({"values": all, "statuses": statuses, "event_timestamps": times}))
 }

@@ -5,19 +5,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow::array::{ArrayRef, new_null_array};
-use arrow::compute::concat;
 use async_trait::async_trait;
 
 use super::{
-    Capability, Cells, Entry, FeatureMask, FeatureStatus, KeyState, Merged, OnlineColumn, OnlineStore, OnlineView,
-    Watermark, WriteReport, status_of,
+    Capability, Cells, Entry, FeatureMask, FeatureStatus, KeyState, Merged, OnlineCell, OnlineRows, OnlineStore,
+    OnlineView, ViewKeys, Watermark, WriteReport, status_of,
 };
 use crate::definition::ViewVersion;
 use crate::entity_key::EntityKeys;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::rows::FeatureRows;
 use crate::time::EventTime;
-use crate::types::compare_values;
+use crate::types::{Value, compare_values};
 
 /// Keeps rows in memory, for as long as the process lives. Simple rather than fast.
 #[derive(Debug, Default)]
@@ -78,7 +77,7 @@ impl OnlineStore for MemoryOnlineStore {
     async fn prepare(&self, views: &[OnlineView]) -> Result<()> {
         let mut stored = self.views.write().unwrap_or_else(PoisonError::into_inner);
         for view in views {
-            stored.entry(view.id()).or_default();
+            stored.entry(view.id().to_owned()).or_default();
         }
         Ok(())
     }
@@ -91,7 +90,7 @@ impl OnlineStore for MemoryOnlineStore {
         watermark: Option<Watermark>,
     ) -> Result<WriteReport> {
         let mut stored = self.views.write().unwrap_or_else(PoisonError::into_inner);
-        let stored = stored.entry(view.id()).or_default();
+        let stored = stored.entry(view.id().to_owned()).or_default();
         let is_full = rows.features().len() == view.version.features.len();
         let mask = (!is_full).then(|| rows.features().iter().map(|(feature, _)| *feature).collect::<FeatureMask>());
         let mut report = WriteReport::default();
@@ -113,22 +112,19 @@ impl OnlineStore for MemoryOnlineStore {
         Ok(report)
     }
 
-    async fn read(
-        &self,
-        view: &OnlineView,
-        keys: &EntityKeys,
-        features: &[usize],
-        as_of: EventTime,
-    ) -> Result<Vec<OnlineColumn>> {
+    async fn find(&self, asked: &[ViewKeys<'_>], as_of: EventTime) -> Result<Box<dyn OnlineRows>> {
         let stored = self.views.read().unwrap_or_else(PoisonError::into_inner);
-        let rows = stored.get(&view.id()).map(|stored| &stored.rows);
-        let states: Vec<_> = keys.iter().map(|key| rows.and_then(|rows| rows.get(key?))).collect();
-        features.iter().map(|&feature| column(&view.version, &states, feature, as_of)).collect()
+        let found = asked.iter().map(|ViewKeys { view, keys }| {
+            let rows = stored.get(view.id()).map(|stored| &stored.rows);
+            let states = keys.iter().map(|key| rows.and_then(|rows| rows.get(key?)).cloned()).collect();
+            FoundView { version: Arc::clone(&view.version), states }
+        });
+        Ok(Box::new(FoundRows { views: found.collect(), as_of }))
     }
 
     async fn delete(&self, view: &OnlineView, keys: &EntityKeys, at: EventTime) -> Result<()> {
         let mut stored = self.views.write().unwrap_or_else(PoisonError::into_inner);
-        let stored = stored.entry(view.id()).or_default();
+        let stored = stored.entry(view.id().to_owned()).or_default();
         for key in keys.iter().flatten() {
             stored.rows.entry(key.to_vec()).or_default().delete(at);
         }
@@ -137,40 +133,43 @@ impl OnlineStore for MemoryOnlineStore {
 
     async fn watermark(&self, view: &OnlineView) -> Result<Watermark> {
         let stored = self.views.read().unwrap_or_else(PoisonError::into_inner);
-        Ok(stored.get(&view.id()).map_or_else(Watermark::default, |stored| stored.watermark))
+        Ok(stored.get(view.id()).map_or_else(Watermark::default, |stored| stored.watermark))
     }
 
     async fn retire(&self, views: &[OnlineView]) -> Result<()> {
         let mut stored = self.views.write().unwrap_or_else(PoisonError::into_inner);
         for view in views {
-            stored.remove(&view.id());
+            stored.remove(view.id());
         }
         Ok(())
     }
 }
 
-fn column(
-    view: &ViewVersion,
-    states: &[Option<&KeyState<ArrowCells>>],
-    feature: usize,
+/// The states of keys of one view.
+#[derive(Debug)]
+struct FoundView {
+    version: Arc<ViewVersion>,
+    states: Vec<Option<KeyState<ArrowCells>>>,
+}
+
+#[derive(Debug)]
+struct FoundRows {
+    views: Vec<FoundView>,
     as_of: EventTime,
-) -> Result<OnlineColumn> {
-    let null = new_null_array(&view.features[feature].feature_type.to_arrow(), 1);
-    let mut values = Vec::with_capacity(states.len());
-    let mut statuses = Vec::with_capacity(states.len());
-    let mut event_times = Vec::with_capacity(states.len());
-    for state in states {
-        let winner = state.and_then(|state| state.winner(feature, as_of, view.availability_delay()));
+}
+
+impl OnlineRows for FoundRows {
+    fn get(&self, view: usize, key: usize, feature: usize) -> Result<OnlineCell<'_>> {
+        let FoundView { version, states } = self.views.get(view).ok_or_else(|| Error::internal("no such view"))?;
+        let state = states.get(key).ok_or_else(|| Error::internal("no such key"))?.as_ref();
+        let winner = state.and_then(|state| state.winner(feature, self.as_of, version.availability_delay()));
         let row = winner.map(|entry| (entry.stamp, entry.cells.0[feature].is_null(0)));
-        let status = status_of(row, view.ttl(), as_of);
-        statuses.push(status);
-        event_times.push(row.map(|(stamp, _)| stamp.event).filter(|&event| event != EventTime::MIN));
-        values.push(match winner {
-            Some(entry) if status == FeatureStatus::Present => Arc::clone(&entry.cells.0[feature]),
-            _ => Arc::clone(&null),
-        });
+        let status = status_of(row, version.ttl(), self.as_of);
+        let event_time = row.map(|(stamp, _)| stamp.event).filter(|&event| event != EventTime::MIN);
+        let value = match winner {
+            Some(entry) if status == FeatureStatus::Present => Value::of(entry.cells.0[feature].as_ref(), 0)?,
+            _ => None,
+        };
+        Ok(OnlineCell { status, value, event_time })
     }
-    let values: Vec<&dyn arrow::array::Array> = values.iter().map(AsRef::as_ref).collect();
-    let values = if values.is_empty() { null.slice(0, 0) } else { concat(&values)? };
-    Ok(OnlineColumn { values, statuses, event_times })
 }

@@ -11,10 +11,11 @@ use async_trait::async_trait;
 
 use crate::definition::ViewVersion;
 use crate::entity_key::EntityKeys;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::name::ProjectName;
 use crate::rows::FeatureRows;
 use crate::time::EventTime;
+use crate::types::{FeatureType, Value, ValueBuilder};
 
 pub use memory::MemoryOnlineStore;
 pub use state::{Cells, Entry, FeatureMask, KeyState, Merged, status_of};
@@ -26,15 +27,37 @@ pub struct OnlineView {
     pub project: ProjectName,
     /// The version, with its keys, features, TTL and availability delay.
     pub version: Arc<ViewVersion>,
+    id: Arc<str>,
 }
 
 impl OnlineView {
+    /// Returns a version of a view of a project.
+    #[must_use]
+    pub fn new(project: ProjectName, version: Arc<ViewVersion>) -> Self {
+        let id = format!("{project}/{}/{}", version.reference(), version.created_at.as_micros());
+        Self { project, version, id: id.into() }
+    }
+
     /// Returns the text that tells this view version from all others in a store: project, view,
     /// version and when the version was made, as in `project/view@3/1700000000000000`. A view that is
     /// removed and defined again counts its versions from 1; its rows are others all the same.
     #[must_use]
-    pub fn id(&self) -> String {
-        format!("{}/{}/{}", self.project, self.version.reference(), self.version.created_at.as_micros())
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns features as columns, given by their places in the view's order, of what was found when this
+    /// view alone was asked for so many keys.
+    ///
+    /// # Errors
+    /// As [`OnlineRows::get`].
+    pub fn columns(&self, found: &dyn OnlineRows, keys: usize, features: &[usize]) -> Result<Vec<OnlineColumn>> {
+        let column = |&feature: &usize| {
+            let ty = self.version.features.get(feature).map(|feature| &feature.feature_type);
+            let ty = ty.ok_or_else(|| Error::internal(format!("there is no feature {feature}")))?;
+            OnlineColumn::of(found, 0, keys, feature, ty)
+        };
+        features.iter().map(column).collect::<Result<_>>().map_err(|error| error.with_context("view", self))
     }
 }
 
@@ -93,6 +116,55 @@ pub struct OnlineColumn {
     pub event_times: Vec<Option<EventTime>>,
 }
 
+impl OnlineColumn {
+    /// Takes a feature of a view that was asked for out of what was found.
+    ///
+    /// # Errors
+    /// `Corrupt` if a stored row is damaged; `Internal` if there is no such view or feature.
+    pub fn of(found: &dyn OnlineRows, view: usize, keys: usize, feature: usize, ty: &FeatureType) -> Result<Self> {
+        let mut values = ValueBuilder::new(ty, keys);
+        let (mut statuses, mut event_times) = (Vec::with_capacity(keys), Vec::with_capacity(keys));
+        for key in 0..keys {
+            let cell = found.get(view, key, feature)?;
+            values.push(cell.value)?;
+            statuses.push(cell.status);
+            event_times.push(cell.event_time);
+        }
+        Ok(Self { values: values.finish()?, statuses, event_times })
+    }
+}
+
+/// Keys that a view is asked for. Row i of what is found is that of key i.
+#[derive(Debug, Clone, Copy)]
+pub struct ViewKeys<'a> {
+    /// The view.
+    pub view: &'a OnlineView,
+    /// The keys.
+    pub keys: &'a EntityKeys,
+}
+
+/// What was found for one feature of one key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OnlineCell<'a> {
+    /// What was found.
+    pub status: FeatureStatus,
+    /// The value; there if and only if the status is `Present`.
+    pub value: Option<Value<'a>>,
+    /// The event time of the row that answered, also where its value is too old; `None` where there
+    /// is no row or the row is timeless.
+    pub event_time: Option<EventTime>,
+}
+
+/// The rows that were found at one moment, as they are stored: a value is looked at when it is asked for.
+pub trait OnlineRows: fmt::Debug + Send + Sync {
+    /// Returns what was found for a feature, given by its place in the view's order, of a key of a view,
+    /// given by their places in what was asked.
+    ///
+    /// # Errors
+    /// `Corrupt` if the stored row is damaged; `Internal` if there is no such view, key or feature.
+    fn get(&self, view: usize, key: usize, feature: usize) -> Result<OnlineCell<'_>>;
+}
+
 /// How far a view has been materialised. It moves in the same commit as the rows (rule M2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Watermark {
@@ -149,20 +221,29 @@ pub trait OnlineStore: fmt::Debug + Send + Sync + 'static {
         watermark: Option<Watermark>,
     ) -> Result<WriteReport>;
 
-    /// Reads features, given by their places in the view's order, as of a moment.
+    /// Finds the rows of keys of some views as of a moment; where a store can, all in one commit.
     ///
     /// # Behavior
     /// - row_i_answers_key_i_and_columns_are_in_the_order_asked
     /// - a_missing_key_is_not_found_and_a_null_key_too
     /// - a_row_older_than_the_ttl_is_outside_max_age
     /// - reads_during_a_write_see_the_last_commit
+    async fn find(&self, asked: &[ViewKeys<'_>], as_of: EventTime) -> Result<Box<dyn OnlineRows>>;
+
+    /// Reads features of one view, given by their places in the view's order, as columns.
+    ///
+    /// # Errors
+    /// As [`OnlineStore::find`]; `Internal` if there is no such feature.
     async fn read(
         &self,
         view: &OnlineView,
         keys: &EntityKeys,
         features: &[usize],
         as_of: EventTime,
-    ) -> Result<Vec<OnlineColumn>>;
+    ) -> Result<Vec<OnlineColumn>> {
+        let found = self.find(&[ViewKeys { view, keys }], as_of).await?;
+        view.columns(found.as_ref(), keys.len(), features)
+    }
 
     /// Deletes keys as of a moment. Rows with an event time up to it stay out when they arrive later.
     ///

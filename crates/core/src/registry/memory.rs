@@ -30,6 +30,11 @@ impl RegistryStore for MemoryRegistry {
         Ok(projects.get(project).map_or_else(|| Snapshot::empty(project.clone()), |(snapshot, _)| snapshot.clone()))
     }
 
+    async fn revision(&self, project: &ProjectName) -> Result<u64> {
+        let projects = self.projects.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(projects.get(project).map_or(0, |(snapshot, _)| snapshot.revision))
+    }
+
     async fn commit(&self, project: &ProjectName, expected: u64, change: &Change) -> Result<u64> {
         let mut projects = self.projects.write().unwrap_or_else(PoisonError::into_inner);
         let (snapshot, records) =

@@ -54,6 +54,12 @@ pub trait RegistryStore: fmt::Debug + Send + Sync + 'static {
     /// - projects_do_not_see_each_other
     async fn load(&self, project: &ProjectName) -> Result<Snapshot>;
 
+    /// Returns the revision of a project's present state, without loading it.
+    ///
+    /// # Behavior
+    /// - the_revision_is_that_of_the_state
+    async fn revision(&self, project: &ProjectName) -> Result<u64>;
+
     /// Commits a change on top of revision `expected`, wholly or not at all; returns the new revision.
     ///
     /// # Behavior

@@ -3,6 +3,7 @@
 mod compare;
 mod parse;
 mod times;
+mod value;
 mod widen;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 
 pub use compare::{Comparator, comparator, compare_rows, compare_values};
 pub use times::{Rounding, event_times, is_time};
+pub use value::{Value, ValueBuilder};
 pub use widen::{can_widen, widen};
 
 /// The type of a feature (rule V1). `Display` and `FromStr` use the names of the definition files.

@@ -76,7 +76,7 @@ pub(crate) async fn answer(view: &ViewPlan, run: &ViewRun, asked: &Asked, limits
         let asked_for = view.features.iter().map(|&feature| Arc::clone(&features[feature]));
         store.add(asked_for.collect(), &answers)?;
     }
-    let stored = store.finish(&types)?;
+    let stored = store.finish(&types, run.threads)?;
     run.report(|report| report.bytes_spilled += stored.bytes_spilled());
     Ok(stored)
 }

@@ -72,10 +72,10 @@ impl FeatureStore {
     }
 
     /// Ends the adding. Columns without any row are empty ones of these types.
-    pub(crate) fn finish(self, types: &[DataType]) -> Result<StoredFeatures> {
+    pub(crate) fn finish(self, types: &[DataType], threads: usize) -> Result<StoredFeatures> {
         match self {
             Self::Memory { pieces, ranks, .. } => {
-                let columns = concat_pieces(pieces, types)?;
+                let columns = concat_pieces(pieces, types, threads)?;
                 Ok(StoredFeatures::Memory(Features { columns, ranks: ranks.into(), first: 0 }))
             }
             Self::Spilled(spill) => {
@@ -86,19 +86,33 @@ impl FeatureStore {
     }
 }
 
-/// Puts pieces of columns together, one column after the other so that little is held twice.
-pub(crate) fn concat_pieces(mut pieces: Vec<Vec<ArrayRef>>, types: &[DataType]) -> Result<Vec<ArrayRef>> {
-    let column = |(place, ty): (usize, &DataType)| {
-        let empty = || arrow::array::new_empty_array(ty);
-        let arrays: Vec<ArrayRef> =
-            pieces.iter_mut().map(|piece| std::mem::replace(&mut piece[place], empty())).collect();
+/// Puts pieces of columns together, on several threads, each one column after the other so that little is held
+/// twice.
+pub(crate) fn concat_pieces(pieces: Vec<Vec<ArrayRef>>, types: &[DataType], threads: usize) -> Result<Vec<ArrayRef>> {
+    let mut columns: Vec<Vec<ArrayRef>> = types.iter().map(|_| Vec::with_capacity(pieces.len())).collect();
+    for piece in pieces {
+        columns.iter_mut().zip(piece).for_each(|(column, array)| column.push(array));
+    }
+    let mut columns: Vec<(Vec<ArrayRef>, &DataType)> = columns.into_iter().zip(types).collect();
+    let work = |(arrays, ty): (Vec<ArrayRef>, &DataType)| -> Result<ArrayRef> {
         match arrays.as_slice() {
-            [] => Ok(empty()),
+            [] => Ok(arrow::array::new_empty_array(ty)),
             [only] => Ok(Arc::clone(only)),
             several => Ok(concat(&several.iter().map(AsRef::as_ref).collect::<Vec<_>>())?),
         }
     };
-    types.iter().enumerate().map(column).collect()
+    let share = columns.len().div_ceil(threads.max(1)).max(1);
+    std::thread::scope(|scope| {
+        let mut parts = Vec::new();
+        while !columns.is_empty() {
+            let rest = columns.split_off(share.min(columns.len()));
+            let part = std::mem::replace(&mut columns, rest);
+            parts.push(scope.spawn(move || part.into_iter().map(work).collect::<Result<Vec<_>>>()));
+        }
+        let ended = |_| Error::internal("a thread that puts columns together ended early");
+        let parts = parts.into_iter().map(|part| part.join().map_err(ended)?);
+        Ok(parts.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    })
 }
 
 /// The features of a view for all questions.
@@ -210,7 +224,7 @@ impl Spill {
         let reader = StreamReader::try_new(BufReader::new(file.file.try_clone().map_err(reading)?), None)?;
         let types: Vec<DataType> = self.schema.fields().iter().map(|field| field.data_type().clone()).collect();
         let pieces = reader.map(|batch| Ok(batch?.columns().to_vec())).collect::<Result<Vec<_>>>()?;
-        let mut columns = concat_pieces(pieces, &types)?;
+        let mut columns = concat_pieces(pieces, &types, 1)?;
         let questions = columns.remove(0);
         let mut ranks = vec![NO_RANK; window.len()];
         for (row, question) in questions.as_primitive::<UInt32Type>().values().iter().enumerate() {

@@ -95,7 +95,7 @@ pub(crate) async fn fetch_all(
     let pieces = fetch(run, scan, widen, wanted, density, Vec::new, each).await?;
     let mut pieces: Vec<Fetched> = pieces.into_iter().flatten().collect();
     pieces.sort_unstable_by_key(|piece| piece.ranks.start);
-    concat_pieces(pieces.into_iter().map(|piece| piece.columns).collect(), &reader.feature_types())
+    concat_pieces(pieces.into_iter().map(|piece| piece.columns).collect(), &reader.feature_types(), run.threads)
 }
 
 /// Returns the wanted addresses within a range.

@@ -51,13 +51,13 @@ impl Asked {
     }
 
     /// Indexes the questions, in so many parts that are disjoint by key, one after the other.
-    pub(crate) fn indexes(&self, parts: usize) -> impl Iterator<Item = Arc<QuestionIndex>> + '_ {
+    pub(crate) fn indexes(&self, parts: usize, threads: usize) -> impl Iterator<Item = Arc<QuestionIndex>> + '_ {
         let hashes = if parts > 1 { key_hashes(&self.keys, self.count) } else { Vec::new() };
         (0..parts.max(1)).map(move |part| {
             if parts <= 1 {
-                return Arc::clone(self.whole.get_or_init(|| Arc::new(QuestionIndex::new(self, |_| true))));
+                return Arc::clone(self.whole.get_or_init(|| Arc::new(QuestionIndex::new(self, threads, |_| true))));
             }
-            Arc::new(QuestionIndex::new(self, |question| hashes[question] as usize % parts == part))
+            Arc::new(QuestionIndex::new(self, threads, |question| hashes[question] as usize % parts == part))
         })
     }
 }
@@ -65,7 +65,7 @@ impl Asked {
 impl QuestionIndex {
     /// Indexes the questions for which `is_in`. A question with a null key or, where there are times, a
     /// null time has no place: nothing answers it (rule P6).
-    fn new(asked: &Asked, is_in: impl Fn(usize) -> bool) -> Self {
+    fn new(asked: &Asked, threads: usize, is_in: impl Fn(usize) -> bool) -> Self {
         let has_time = |question| asked.times.as_ref().is_none_or(|times| times.is_valid(question));
         let (keys, numbers) = Keys::number(&asked.keys, asked.count, |q| has_time(q) && is_in(q));
         let mut starts = vec![0_u32; keys.len() + 1];
@@ -83,11 +83,7 @@ impl QuestionIndex {
             placed[*place as usize] = (time, question as u32);
             *place += 1;
         }
-        for key in starts.windows(2) {
-            placed[key[0] as usize..key[1] as usize].sort_unstable();
-        }
-        let times = placed.iter().map(|(time, _)| *time).collect();
-        let questions = placed.iter().map(|(_, question)| *question).collect();
+        let (times, questions) = sorted(&starts, &mut placed, threads);
         Self { keys, starts, times, questions }
     }
 
@@ -155,6 +151,35 @@ impl QuestionIndex {
     }
 }
 
+/// Sorts the questions of each key by time, on several threads; returns their times and the questions themselves.
+fn sorted(starts: &[u32], placed: &mut [(i64, u32)], threads: usize) -> (Vec<i64>, Vec<u32>) {
+    let (mut times, mut questions) = (vec![0; placed.len()], vec![0; placed.len()]);
+    let share = placed.len().div_ceil(threads.max(1)).max(1);
+    std::thread::scope(|scope| {
+        let (mut starts, mut placed) = (starts, placed);
+        let (mut times, mut questions) = (times.as_mut_slice(), questions.as_mut_slice());
+        while let [first, .., last] = *starts {
+            // Whole keys, at least as many as are a thread's share of the questions.
+            let keys = starts[1..].partition_point(|end| ((end - first) as usize) < share) + 1;
+            let end = *starts.get(keys).unwrap_or(&last);
+            let count = (end - first) as usize;
+            let (of_keys, mine) = (&starts[..(keys + 1).min(starts.len())], placed.split_at_mut(count));
+            let (my_times, my_questions) = (times.split_at_mut(count), questions.split_at_mut(count));
+            scope.spawn(move || {
+                for key in of_keys.windows(2) {
+                    mine.0[(key[0] - first) as usize..(key[1] - first) as usize].sort_unstable();
+                }
+                for ((time, question), placed) in my_times.0.iter_mut().zip(my_questions.0).zip(mine.0.iter()) {
+                    (*time, *question) = *placed;
+                }
+            });
+            starts = starts.get(keys..).unwrap_or_default();
+            (placed, times, questions) = (mine.1, my_times.1, my_questions.1);
+        }
+    });
+    (times, questions)
+}
+
 #[cfg(test)]
 mod tests {
     use arrow::array::{ArrayRef, StringArray};
@@ -173,7 +198,7 @@ mod tests {
             let keys = [Some(7 * far), Some(3), Some(7 * far), None, Some(7 * far), Some(3)];
             let times = Int64Array::from(vec![Some(30), Some(5), Some(10), Some(1), Some(20), None]);
             let asked = Asked::new(vec![integers(&keys)?], Some(times), 6);
-            let index = QuestionIndex::new(&asked, |_| true);
+            let index = QuestionIndex::new(&asked, 2, |_| true);
             assert_eq!((index.places(), index.keys().len()), (4, 2));
             let mut numbers = Vec::new();
             index.keys().find(&[integers(&[Some(7 * far), Some(1), None, Some(i64::MIN), Some(3)])?], 5, &mut numbers);
@@ -196,7 +221,7 @@ mod tests {
         let asked = Asked::new(vec![number.clone(), text.clone()], None, 100);
         for parts in [1, 3] {
             let mut seen = vec![0; 100];
-            for index in asked.indexes(parts) {
+            for index in asked.indexes(parts, 3) {
                 let mut numbers = Vec::new();
                 index.keys().find(&asked.keys, 100, &mut numbers);
                 for (row, number) in numbers.into_iter().enumerate().filter(|(_, number)| *number != NO_KEY) {

@@ -19,6 +19,7 @@
 //! key and the pass is made for each part; and the fetched features go to temporary files, one for
 //! each window of questions, from which the answer is put together in order.
 
+mod answered;
 mod build;
 mod exec;
 mod features;

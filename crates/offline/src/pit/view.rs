@@ -10,6 +10,7 @@ use lodestore_core::time::{EventTime, Stopwatch};
 use lodestore_core::types::{KeyType, compare_rows};
 use lodestore_core::{Error, ErrorKind, Result};
 
+use super::answered::{by_address, ranked};
 use super::build;
 use super::features::{FeatureStore, Spill, StoredFeatures};
 use super::fetch::{Density, Fetched, fetch, fetch_all};
@@ -59,7 +60,7 @@ impl ViewRun {
     /// Indexes the questions in parts, one after the other, and tells how long each took.
     fn indexes(&self, asked: &Asked, parts: usize) -> impl Iterator<Item = Arc<QuestionIndex>> {
         self.report(|view| view.parts = parts as u64);
-        let mut indexes = asked.indexes(parts);
+        let mut indexes = asked.indexes(parts, self.threads);
         std::iter::from_fn(move || {
             let clock = Stopwatch::start();
             let index = indexes.next()?;
@@ -198,9 +199,7 @@ impl ViewPlan {
         addresses: Vec<Address>,
     ) -> Result<StoredFeatures> {
         let questions = addresses.len();
-        let mut answered: Vec<(Address, u32)> =
-            addresses.into_iter().zip(0..).filter(|(address, _)| *address != NO_ROW).collect();
-        answered.sort_unstable();
+        let answered = by_address(addresses.into_iter().zip(0..).filter(|(address, _)| *address != NO_ROW).collect());
         let mut wanted: Vec<Address> = answered.iter().map(|(address, _)| *address).collect();
         wanted.dedup();
         run.report(|view| view.rows_fetched = wanted.len() as u64);
@@ -210,13 +209,13 @@ impl ViewPlan {
         let stored = match limits.store(questions, wanted.len(), &types)? {
             FeatureStore::Spilled(spill) => {
                 let spilled = spill_winners(run, &scan, &reader, &wanted, answered, density, &spill).await;
-                spilled.and_then(|()| FeatureStore::Spilled(spill).finish(&types))
+                spilled.and_then(|()| FeatureStore::Spilled(spill).finish(&types, run.threads))
             }
             mut memory @ FeatureStore::Memory { .. } => {
                 let columns = fetch_all(run, &scan, &reader, &wanted, density).await;
                 columns.and_then(|columns| {
                     memory.add(columns, &ranked(&wanted, answered))?;
-                    memory.finish(&types)
+                    memory.finish(&types, run.threads)
                 })
             }
         };
@@ -284,7 +283,7 @@ impl ViewPlan {
             }
             run.report(|view| view.scan_time += clock.elapsed());
         }
-        let stored = store.finish(&types)?;
+        let stored = store.finish(&types, run.threads)?;
         run.report(|view| view.bytes_spilled += stored.bytes_spilled());
         Ok(stored)
     }
@@ -314,16 +313,6 @@ impl ViewPlan {
         answers.kept.project(&self.features);
         Ok(answers)
     }
-}
-
-/// Returns for each answered question the rank of its row among the wanted ones.
-fn ranked(wanted: &[Address], answered: Vec<(Address, u32)>) -> Vec<(u32, u32)> {
-    let mut rank = 0;
-    let ranks = answered.into_iter().map(|(address, question)| {
-        rank += usize::from(wanted[rank] != address);
-        (question, rank as u32)
-    });
-    ranks.collect()
 }
 
 /// Fetches the winners piece by piece, and writes each to the window of its questions.

@@ -1,12 +1,14 @@
 //! The embedded store as an [`OnlineStore`].
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, RwLock};
 
 use async_trait::async_trait;
+use hashbrown::HashMap;
 use lodestore_core::entity_key::EntityKeys;
-use lodestore_core::online::{Capability, OnlineColumn, OnlineStore, OnlineView, Watermark, WriteReport};
+use lodestore_core::online::{
+    Capability, OnlineColumn, OnlineRows, OnlineStore, OnlineView, ViewKeys, Watermark, WriteReport,
+};
 use lodestore_core::rows::FeatureRows;
 use lodestore_core::time::EventTime;
 use lodestore_core::{Error, Result};
@@ -16,7 +18,7 @@ use super::config::EmbeddedConfig;
 use super::environment::{Environment, Live};
 use super::snapshot::Snapshot;
 use super::write::Writer;
-use crate::row::ReadRule;
+use crate::row::FoundRows;
 
 /// An online store in a folder of this machine.
 ///
@@ -93,45 +95,25 @@ impl EmbeddedStore {
     }
 
     /// Returns what reads and writes of a view version need to know of it. Kept for the next call.
-    #[must_use]
-    pub fn prepared(&self, view: &OnlineView) -> Arc<PreparedView> {
-        let id = view.id();
-        let known = self.views.try_read().ok().and_then(|views| views.get(&id).cloned());
+    pub(super) fn prepared(&self, view: &OnlineView) -> Arc<PreparedView> {
+        let known = self.views.try_read().ok().and_then(|views| views.get(view.id()).cloned());
         // Another apply may have put another version behind the same id.
         if let Some(known) = known.filter(|known| Arc::ptr_eq(&known.version, &view.version)) {
             return known;
         }
         let prepared = Arc::new(PreparedView::new(view));
         if let Ok(mut views) = self.views.try_write() {
-            views.insert(id, Arc::clone(&prepared));
+            views.insert(view.id().to_owned(), Arc::clone(&prepared));
         }
         prepared
     }
 
-    /// Runs a function on the store as of the last commit. Reads of several views see the same
-    /// commit. As long as it runs, pages that writers replace can't be used again: keep it short.
+    /// Runs a function on the store as of the last commit. As long as it runs, pages that writers replace
+    /// can't be used again: keep it short.
     ///
     /// # Errors
     /// Those of the function; `Exhausted` if more than `max_readers` reads run; `Unavailable`,
     /// `PermissionDenied` or `Corrupt` if the store can't be opened.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # fn example(
-    /// #     store: &lodestore_online::embedded::EmbeddedStore,
-    /// #     view: &lodestore_core::online::OnlineView,
-    /// #     key: &[u8],
-    /// #     rule: lodestore_online::row::ReadRule,
-    /// # ) -> lodestore_core::Result<()> {
-    /// let prepared = store.prepared(view);
-    /// store.snapshot(|snapshot| {
-    ///     if let Some(row) = snapshot.view(&prepared)?.row(key)? {
-    ///         println!("{:?}", row.answer(0, &rule)?);
-    ///     }
-    ///     Ok(())
-    /// })
-    /// # }
-    /// ```
     #[inline]
     pub fn snapshot<R>(&self, run: impl FnOnce(&Snapshot<'_>) -> Result<R>) -> Result<R> {
         self.with_environment(Access::Read, |environment| match environment {
@@ -175,11 +157,24 @@ impl EmbeddedStore {
             .map_err(|error| error.with_context("view", view))
     }
 
+    /// As [`OnlineStore::find`]: all views as of the same commit.
+    ///
+    /// # Errors
+    /// `Corrupt` if a stored row is damaged or a view is stored with other keys or features;
+    /// `Exhausted` if more than `max_readers` reads run; `Unavailable`, `PermissionDenied` or `Corrupt` if
+    /// the store can't be opened.
+    pub fn find_now(&self, asked: &[ViewKeys<'_>], as_of: EventTime) -> Result<FoundRows> {
+        let mut found = FoundRows::new(as_of);
+        self.snapshot(|snapshot| {
+            asked.iter().try_for_each(|ViewKeys { view, keys }| snapshot.find(&self.prepared(view), keys, &mut found))
+        })?;
+        Ok(found)
+    }
+
     /// As [`OnlineStore::read`].
     ///
     /// # Errors
-    /// `Corrupt` if a stored row is damaged or the view is stored with other keys or features, and
-    /// as for [`EmbeddedStore::snapshot`].
+    /// As [`EmbeddedStore::find_now`].
     pub fn read_now(
         &self,
         view: &OnlineView,
@@ -187,9 +182,7 @@ impl EmbeddedStore {
         features: &[usize],
         as_of: EventTime,
     ) -> Result<Vec<OnlineColumn>> {
-        let prepared = self.prepared(view);
-        let rule = ReadRule { as_of, delay: view.version.availability_delay(), ttl: view.version.ttl() };
-        self.snapshot(|snapshot| snapshot.view(&prepared)?.columns(keys, features, &rule))
+        view.columns(&self.find_now(&[ViewKeys { view, keys }], as_of)?, keys.len(), features)
     }
 
     /// As [`OnlineStore::delete`].
@@ -204,7 +197,7 @@ impl EmbeddedStore {
     /// As [`OnlineStore::watermark`].
     ///
     /// # Errors
-    /// As [`EmbeddedStore::read_now`].
+    /// As [`EmbeddedStore::find_now`].
     pub fn watermark_now(&self, view: &OnlineView) -> Result<Watermark> {
         let prepared = self.prepared(view);
         let record = self.snapshot(|snapshot| snapshot.record(&prepared))?;
@@ -221,7 +214,7 @@ impl EmbeddedStore {
             return Ok(());
         }
         self.write_txn(|writer| {
-            views.iter().try_for_each(|view| writer.retire(&view_key(&view.id())))?;
+            views.iter().try_for_each(|view| writer.retire(&view_key(view.id())))?;
             writer.sweep()
         })?;
         self.sweep()
@@ -284,14 +277,8 @@ impl OnlineStore for EmbeddedStore {
         self.write_now(view, rows, now, watermark)
     }
 
-    async fn read(
-        &self,
-        view: &OnlineView,
-        keys: &EntityKeys,
-        features: &[usize],
-        as_of: EventTime,
-    ) -> Result<Vec<OnlineColumn>> {
-        self.read_now(view, keys, features, as_of)
+    async fn find(&self, asked: &[ViewKeys<'_>], as_of: EventTime) -> Result<Box<dyn OnlineRows>> {
+        Ok(Box::new(self.find_now(asked, as_of)?))
     }
 
     async fn delete(&self, view: &OnlineView, keys: &EntityKeys, at: EventTime) -> Result<()> {

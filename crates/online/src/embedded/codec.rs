@@ -1,6 +1,6 @@
 //! The keys and records of the folder, as the page of this module describes them.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use lodestore_core::definition::ViewVersion;
 use lodestore_core::online::{OnlineView, Watermark};
@@ -14,21 +14,24 @@ use crate::row::RowLayout;
 const FORMAT: u8 = 1;
 
 /// The longest key of LMDB.
-const MAX_KEY: usize = 511;
+pub(super) const MAX_KEY: usize = 511;
 const NUMBER: usize = 4;
 const HASH: usize = 32;
 
 /// A view version with all that a read or write of its rows needs to know, worked out once.
 #[derive(Debug)]
-pub struct PreparedView {
+pub(super) struct PreparedView {
     pub(super) version: Arc<ViewVersion>,
-    pub(super) layout: RowLayout,
+    pub(super) layout: Arc<RowLayout>,
     /// What messages call it.
     pub(super) name: String,
     /// Where the view's record is.
     pub(super) key: Vec<u8>,
     /// The view's keys and features, as its record tells them.
     columns: String,
+    /// The number that rows have in their keys, and the commit whose record said so. Only ever tried, as a
+    /// forked child may have inherited it locked.
+    number: RwLock<Option<(usize, Option<u32>)>>,
 }
 
 impl PreparedView {
@@ -38,17 +41,29 @@ impl PreparedView {
         let list = |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>().join(", ");
         Self {
             columns: format!("keys: {}; features: {}", list(&mut { keys }), list(&mut { features })),
-            layout: RowLayout::of(&view.version),
+            layout: Arc::new(RowLayout::of(&view.version)),
             version: Arc::clone(&view.version),
             name: view.to_string(),
-            key: view_key(&view.id()),
+            key: view_key(view.id()),
+            number: RwLock::default(),
         }
     }
 
-    /// Returns the layout of the view's rows.
-    #[must_use]
-    pub fn layout(&self) -> &RowLayout {
-        &self.layout
+    /// Returns the number that the view's rows have as of a commit: remembered from another read of that
+    /// commit, or read.
+    #[inline]
+    pub(super) fn number_at(&self, commit: usize, read: impl FnOnce() -> Result<Option<u32>>) -> Result<Option<u32>> {
+        if let Ok(known) = self.number.try_read()
+            && let Some((at, number)) = *known
+            && at == commit
+        {
+            return Ok(number);
+        }
+        let number = read()?;
+        if let Ok(mut known) = self.number.try_write() {
+            *known = Some((commit, number));
+        }
+        Ok(number)
     }
 
     /// Reads the view's record; the rows it tells of have this view's layout.

@@ -51,6 +51,5 @@ mod write;
 mod tests;
 
 pub use backend::EmbeddedStore;
-pub use codec::PreparedView;
 pub use config::EmbeddedConfig;
-pub use snapshot::{Snapshot, ViewRows};
+pub use snapshot::Snapshot;

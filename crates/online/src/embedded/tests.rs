@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray};
 use lodestore_core::entity_key::EntityKeys;
-use lodestore_core::online::{FeatureStatus, OnlineView, Watermark};
+use lodestore_core::online::{FeatureStatus, OnlineRows, OnlineView, Watermark};
 use lodestore_core::rows::{FeatureRows, RowStamp};
 use lodestore_core::types::KeyType;
 use lodestore_core::{Error, ErrorKind, Result};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::fixture::{at, ints, keys, rows, view};
-use crate::row::ReadRule;
+use crate::row::FoundRows;
 
 fn folder() -> Result<TempDir> {
     tempfile::tempdir().map_err(|e| Error::io("making a folder", e))
@@ -307,22 +307,20 @@ fn one_snapshot_answers_for_several_views_as_of_one_commit() -> Result<()> {
     let store = open(folder.path())?;
     write(&store, &old, &[1], 1)?;
     write(&store, &new, &[1], 2)?;
-    let (first, second) = (store.prepared(&old), store.prepared(&new));
-    let rule = ReadRule { as_of: at(20), delay: old.version.availability_delay(), ttl: None };
     let key = keys(&[1])?;
-    let key = key.get(0).unwrap_or_default();
     store.snapshot(|snapshot| {
         let value = |view| -> Result<_> {
-            let row = snapshot.view(view)?.row(key)?.ok_or_else(|| Error::internal("no row"))?;
-            let answer = row.answer(0, &rule)?;
-            assert_eq!((answer.status, answer.event_time), (FeatureStatus::Present, Some(at(10))));
-            Ok(format!("{:?}", answer.value))
+            let mut found = FoundRows::new(at(20));
+            snapshot.find(&store.prepared(view), &key, &mut found)?;
+            let cell = found.get(0, 0, 0)?;
+            assert_eq!((cell.status, cell.event_time), (FeatureStatus::Present, Some(at(10))));
+            Ok(format!("{:?}", cell.value))
         };
-        assert_eq!(value(&first)?, "Some(Int64(1))");
+        assert_eq!(value(&old)?, "Some(Int64(1))");
         // What others commit meanwhile is not seen.
         let times = [(1, 15)];
         store.write_now(&new, &rows(&times, vec![ints(&[9])])?, at(20), None)?;
-        assert_eq!(value(&second)?, "Some(Int64(2))");
+        assert_eq!(value(&new)?, "Some(Int64(2))");
         Ok(())
     })?;
     assert_eq!(read(&store, &new, &[1])?, [Some(9)]);

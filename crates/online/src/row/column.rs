@@ -3,18 +3,15 @@
 use arrow::array::{ArrayData, ArrayRef, BooleanBufferBuilder, NullBufferBuilder, make_array};
 use arrow::buffer::{Buffer, MutableBuffer};
 use arrow::datatypes::DataType;
-use lodestore_core::online::FeatureStatus;
-use lodestore_core::time::EventTime;
 use lodestore_core::types::FeatureType;
 use lodestore_core::{Error, ErrorKind, Result};
 
 use super::layout::Shape;
 use super::value::{Items, Record, corrupt};
-use super::view::{ReadRule, StoredRow};
 
 /// Collects stored values of one feature into an array of its Arrow type.
 #[derive(Debug)]
-pub struct ColumnBuilder {
+pub(super) struct ColumnBuilder {
     data_type: DataType,
     shape: Shape,
     sink: Sink,
@@ -22,27 +19,9 @@ pub struct ColumnBuilder {
 
 impl ColumnBuilder {
     /// Returns an empty column with room for `rows` values.
-    #[must_use]
-    pub fn new(ty: &FeatureType, rows: usize) -> Self {
+    pub(super) fn new(ty: &FeatureType, rows: usize) -> Self {
         let shape = Shape::of(ty);
         Self { data_type: ty.to_arrow(), sink: Sink::new(&shape, rows), shape }
-    }
-
-    /// Appends what a stored row says of a feature, null unless it is `Present`; returns the status
-    /// and the event time to show. No row says `NotFound`.
-    ///
-    /// # Errors
-    /// `Corrupt` if the value's bytes are not of its type; `Internal` if there is no such feature.
-    pub fn append_answer(
-        &mut self,
-        row: Option<&StoredRow<'_>>,
-        feature: usize,
-        rule: &ReadRule,
-    ) -> Result<(FeatureStatus, Option<EventTime>)> {
-        let found = row.map(|row| row.winner(feature, rule)).transpose()?.flatten();
-        let (status, slot, event_time) = rule.judge(found);
-        self.append(slot)?;
-        Ok((status, event_time))
     }
 
     /// Appends a value by its stored bytes, or null.
@@ -54,7 +33,7 @@ impl ColumnBuilder {
     ///
     /// # Errors
     /// `Corrupt` if the values are none of the type: a text that is not UTF-8, a null key of a map.
-    pub fn finish(self) -> Result<ArrayRef> {
+    pub(super) fn finish(self) -> Result<ArrayRef> {
         Ok(make_array(self.sink.finish(&self.data_type)?))
     }
 }

@@ -64,6 +64,7 @@
 
 mod column;
 mod encode;
+mod found;
 mod layout;
 mod merge;
 mod state;
@@ -75,12 +76,10 @@ mod golden;
 #[cfg(test)]
 mod tests;
 
-pub use column::ColumnBuilder;
 pub use encode::RowEncoder;
+pub use found::FoundRows;
 pub use layout::RowLayout;
 pub use merge::{RowMerger, delete_row};
-pub use value::{Items, Record, Value};
-pub use view::{Answer, ReadRule, RowView, Several, StoredRow};
 
 /// The format that is written, and the newest that is read.
 pub const ROW_FORMAT: u8 = 1;

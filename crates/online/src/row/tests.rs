@@ -4,10 +4,10 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Float32Array, Float64Array, Int64Array, StringArray};
 use arrow::compute::concat;
 use lodestore_core::entity_key::EntityKeys;
-use lodestore_core::online::{OnlineColumn, OnlineView, WriteReport};
+use lodestore_core::online::{OnlineColumn, OnlineRows, OnlineView, WriteReport};
 use lodestore_core::rows::{FeatureRows, RowStamp};
-use lodestore_core::time::EventTime;
-use lodestore_core::types::{FeatureType, compare_values};
+use lodestore_core::time::{EventTime, Micros};
+use lodestore_core::types::{FeatureType, Value, compare_values};
 use lodestore_core::{ErrorKind, Result};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -67,16 +67,17 @@ pub(super) fn encode(layout: &RowLayout, rows: &FeatureRows) -> Result<Vec<Vec<u
     (0..rows.len()).map(encode).collect()
 }
 
-fn always() -> ReadRule {
-    ReadRule { as_of: at(i64::MAX - 1), delay: lodestore_core::time::Micros::ZERO, ttl: None }
+/// Returns stored rows, of one view, as a reader finds them.
+fn found(layout: &RowLayout, stored: &[Vec<u8>]) -> Result<FoundRows> {
+    let mut found = FoundRows::new(at(i64::MAX - 1));
+    found.add_view(&Arc::new(layout.clone()), Micros::ZERO, None, stored.len());
+    stored.iter().try_for_each(|bytes| found.add_row(Some(bytes)))?;
+    Ok(found)
 }
 
 pub(super) fn decode(layout: &RowLayout, stored: &[Vec<u8>], feature: usize) -> Result<ArrayRef> {
-    let mut column = ColumnBuilder::new(&layout.types()[feature], stored.len());
-    for bytes in stored {
-        column.append_answer(Some(&StoredRow::parse(layout, bytes)?), feature, &always())?;
-    }
-    column.finish()
+    let found = found(layout, stored)?;
+    Ok(OnlineColumn::of(&found, 0, stored.len(), feature, &layout.types()[feature])?.values)
 }
 
 /// Asserts that arrays are equal to the bit.
@@ -124,9 +125,10 @@ fn v1_floats_are_kept_to_the_bit() -> Result<()> {
     ];
     let layout = RowLayout::of_types(vec![FeatureType::Float32, FeatureType::Float64]);
     let stored = encode(&layout, &rows(&times(5), columns)?)?;
-    for (row, bytes) in stored.iter().enumerate() {
-        let StoredRow::One(one) = StoredRow::parse(&layout, bytes)? else { panic!("one entry is in the usual form") };
-        let (Some(Value::Float32(single)), Some(Value::Float64(double))) = (one.value(0)?, one.value(1)?) else {
+    let found = found(&layout, &stored)?;
+    for row in 0..stored.len() {
+        let value = |feature| found.get(0, row, feature).map(|cell| cell.value);
+        let (Some(Value::Float32(single)), Some(Value::Float64(double))) = (value(0)?, value(1)?) else {
             panic!("both are there")
         };
         assert_eq!((single.to_bits(), double.to_bits()), (singles[row].to_bits(), doubles[row]));
@@ -142,19 +144,16 @@ fn values_are_read_where_they_lie() -> Result<()> {
     let mut columns = types.iter().zip(&values).map(|(ty, v)| ty.array_from_json(v)).collect::<Result<Vec<_>>>()?;
     columns.push(arrow::array::new_null_array(&types[5].to_arrow(), 1));
     let layout = RowLayout::of_types(types);
+    let nested = columns.clone();
     let stored = encode(&layout, &rows(&times(1), columns)?)?;
-    let row = StoredRow::parse(&layout, &stored[0])?;
-    let value = |feature| row.answer(feature, &always()).map(|answer| answer.value);
+    let found = found(&layout, &stored)?;
+    let value = |feature| found.get(0, 0, feature).map(|cell| cell.value);
     assert_eq!(value(0)?, Some(Value::Bool(true)));
     assert_eq!(value(1)?, Some(Value::Decimal { unscaled: -125, scale: 2 }));
     assert_eq!(value(2)?, Some(Value::Text("hi")));
-    let Some(Value::Record(record)) = value(3)? else { panic!("a record") };
-    assert_eq!((record.len(), record.value(0)?), (2, Some(Value::Int32(7))));
-    let Some(Value::List(items)) = record.value(1)? else { panic!("a list") };
-    assert_eq!(items.iter().collect::<Result<Vec<_>>>()?, [Some(Value::Text("x")), None]);
-    let Some(Value::Map(pairs)) = value(4)? else { panic!("a map") };
-    let Some(Value::Record(pair)) = pairs.value(0)? else { panic!("a pair") };
-    assert_eq!((pair.value(0)?, pair.value(1)?), (Some(Value::Text("k")), Some(Value::Int64(9))));
+    for feature in [3, 4] {
+        assert_eq!(value(feature)?, Some(Value::Nested(Arc::clone(&nested[feature]))));
+    }
     assert_eq!(value(5)?, None);
     assert_eq!(value(6).unwrap_err().kind(), ErrorKind::Internal);
     Ok(())
@@ -202,19 +201,12 @@ impl Store for Map {
 
     fn read(&self, keys: &EntityKeys, as_of: EventTime) -> Result<Vec<OnlineColumn>> {
         let version = &self.view.version;
-        let rule = ReadRule { as_of, delay: version.availability_delay(), ttl: version.ttl() };
-        let read = |(feature, ty)| {
-            let mut values = ColumnBuilder::new(ty, keys.len());
-            let (mut statuses, mut event_times) = (Vec::new(), Vec::new());
-            for key in keys.iter() {
-                let bytes = key.and_then(|key| self.stored.get(key));
-                let row = bytes.map(|bytes| StoredRow::parse(&self.layout, bytes)).transpose()?;
-                let (status, event_time) = values.append_answer(row.as_ref(), feature, &rule)?;
-                statuses.push(status);
-                event_times.push(event_time);
-            }
-            Ok(OnlineColumn { values: values.finish()?, statuses, event_times })
-        };
+        let mut found = FoundRows::new(as_of);
+        found.add_view(&Arc::new(self.layout.clone()), version.availability_delay(), version.ttl(), keys.len());
+        for key in keys.iter() {
+            found.add_row(key.and_then(|key| self.stored.get(key)).map(Vec::as_slice))?;
+        }
+        let read = |(feature, ty)| OnlineColumn::of(&found, 0, keys.len(), feature, ty);
         self.layout.types().iter().enumerate().map(read).collect()
     }
 }
@@ -268,20 +260,8 @@ fn check_corrupt(result: Result<()>) {
 }
 
 fn read_everywhere(layout: &RowLayout, bytes: &[u8]) {
-    fn walk(value: Value<'_>) -> Result<()> {
-        match value {
-            Value::List(items) | Value::Map(items) => items.iter().try_for_each(|item| item?.map_or(Ok(()), walk)),
-            Value::Record(record) => (0..record.len()).try_for_each(|field| record.value(field)?.map_or(Ok(()), walk)),
-            _ => Ok(()),
-        }
-    }
     for feature in 0..layout.types().len() {
-        check_corrupt(StoredRow::parse(layout, bytes).and_then(|row| {
-            row.answer(feature, &always())?.value.map_or(Ok(()), walk)?;
-            let mut column = ColumnBuilder::new(&layout.types()[feature], 1);
-            column.append_answer(Some(&row), feature, &always())?;
-            column.finish().map(|_| ())
-        }));
+        check_corrupt(decode(layout, &[bytes.to_vec()], feature).map(|_| ()));
     }
     check_corrupt(delete_row(layout, Some(bytes), at(5), &mut Vec::new()));
 }
@@ -303,7 +283,7 @@ fn damaged_values_of_every_type_are_errors_and_never_panics() -> Result<()> {
         let stored = encode(&layout, &rows(&times(count), vec![Arc::clone(&values), values, numbers])?)?;
         for bytes in &stored {
             for length in 0..bytes.len() {
-                assert!(StoredRow::parse(&layout, &bytes[..length]).is_err(), "{ty} cut to {length}");
+                assert!(found(&layout, &[bytes[..length].to_vec()]).is_err(), "{ty} cut to {length}");
             }
             for _ in 0..300 {
                 let mut damaged = bytes.clone();
@@ -341,7 +321,7 @@ fn equal_rows_have_equal_bytes_whatever_lies_under_their_nulls() -> Result<()> {
 #[test]
 fn a_newer_format_is_named() {
     let layout = RowLayout::of_types(vec![FeatureType::Bool]);
-    let error = StoredRow::parse(&layout, &[2, 0, 0]).unwrap_err();
+    let error = found(&layout, &[vec![2, 0, 0]]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(error.message().contains("format 2, and this version reads formats up to 1"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Values as they lie in a row: nothing is copied, and nothing is allocated.
+//! Records and lists as they lie in a row: nothing is copied, and nothing is allocated.
 
 use std::ops::Range;
 
@@ -6,70 +6,9 @@ use lodestore_core::{Error, Result};
 
 use super::layout::{Place, RecordLayout, Shape};
 
-/// A value that is not null, read where it lies.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Value<'a> {
-    /// True or false.
-    Bool(bool),
-    /// A signed integer of 32 bits.
-    Int32(i32),
-    /// A signed integer of 64 bits.
-    Int64(i64),
-    /// A number of 32 bits.
-    Float32(f32),
-    /// A number of 64 bits.
-    Float64(f64),
-    /// UTC microseconds since 1970-01-01.
-    Timestamp(i64),
-    /// Days since 1970-01-01.
-    Date(i32),
-    /// `unscaled` divided by 10 to the power of `scale`.
-    Decimal {
-        /// The number without its point.
-        unscaled: i128,
-        /// Digits after the point.
-        scale: i8,
-    },
-    /// A string, JSON text or a UUID in its text form.
-    Text(&'a str),
-    /// Bytes.
-    Bytes(&'a [u8]),
-    /// The items of a list, set or vector.
-    List(Items<'a>),
-    /// The pairs of a map, each a [`Value::Record`] of key and value.
-    Map(Items<'a>),
-    /// The fields of a struct.
-    Record(Record<'a>),
-}
-
-impl<'a> Value<'a> {
-    pub(super) fn read(shape: &'a Shape, bytes: &'a [u8]) -> Result<Self> {
-        Ok(match shape {
-            Shape::Bool => match bytes {
-                [0] => Self::Bool(false),
-                [1] => Self::Bool(true),
-                _ => return Err(corrupt("a bool is neither 0 nor 1")),
-            },
-            Shape::Int32 => Self::Int32(i32::from_le_bytes(array(bytes)?)),
-            Shape::Int64 => Self::Int64(i64::from_le_bytes(array(bytes)?)),
-            Shape::Float32 => Self::Float32(f32::from_le_bytes(array(bytes)?)),
-            Shape::Float64 => Self::Float64(f64::from_le_bytes(array(bytes)?)),
-            Shape::Timestamp => Self::Timestamp(i64::from_le_bytes(array(bytes)?)),
-            Shape::Date => Self::Date(i32::from_le_bytes(array(bytes)?)),
-            Shape::Decimal { scale } => Self::Decimal { unscaled: i128::from_le_bytes(array(bytes)?), scale: *scale },
-            Shape::Text => Self::Text(std::str::from_utf8(bytes).map_err(|_| corrupt("a text is not UTF-8"))?),
-            Shape::Bytes => Self::Bytes(bytes),
-            Shape::List(item) => Self::List(Items::counted(item, bytes)?),
-            Shape::Map(pair) => Self::Map(Items::counted(pair, bytes)?),
-            Shape::Vector { item, dim } => Self::List(Items::new(item, *dim, bytes)?),
-            Shape::Record(layout) => Self::Record(Record::new(layout, bytes)?),
-        })
-    }
-}
-
 /// Values in the order of a view's features or of a struct's fields.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Record<'a> {
+pub(super) struct Record<'a> {
     layout: &'a RecordLayout,
     bytes: &'a [u8],
 }
@@ -86,26 +25,10 @@ impl<'a> Record<'a> {
         Ok(record)
     }
 
-    /// Returns how many values there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.layout.fields.len()
-    }
-
-    /// Returns whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.layout.fields.is_empty()
-    }
-
-    /// Returns the value at a place, `None` where it is null.
-    ///
-    /// # Errors
-    /// `Corrupt` if the bytes are not a value of its type; `Internal` if there is no such place.
+    /// Returns a record of bytes that [`Record::new`] took before.
     #[inline]
-    pub fn value(&self, index: usize) -> Result<Option<Value<'a>>> {
-        let Some(bytes) = self.slot(index)? else { return Ok(None) };
-        Value::read(&self.layout.fields[index].shape, bytes).map(Some)
+    pub(super) fn checked(layout: &'a RecordLayout, bytes: &'a [u8]) -> Self {
+        Self { layout, bytes }
     }
 
     /// Returns the bytes of a value, `None` where it is null.
@@ -134,7 +57,7 @@ impl<'a> Record<'a> {
 
 /// The items of a list, set, vector or map.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Items<'a> {
+pub(super) struct Items<'a> {
     shape: &'a Shape,
     count: usize,
     /// Which are not null; empty if none is.
@@ -166,29 +89,8 @@ impl<'a> Items<'a> {
     }
 
     /// Returns how many items there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.count
-    }
-
-    /// Returns whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Returns the item at a place, `None` where it is null.
-    ///
-    /// # Errors
-    /// `Corrupt` if the bytes are not a value of its type; `Internal` if there is no such place.
-    pub fn value(&self, index: usize) -> Result<Option<Value<'a>>> {
-        let Some(bytes) = self.slot(index)? else { return Ok(None) };
-        Value::read(self.shape, bytes).map(Some)
-    }
-
-    /// Returns the items, in order.
-    pub fn iter(self) -> impl Iterator<Item = Result<Option<Value<'a>>>> {
-        (0..self.count).map(move |index| self.value(index))
     }
 
     /// Returns the bytes of all items, if none is null and all have the same width.

@@ -230,6 +230,6 @@ impl Plan {
     }
 
     fn online_view(&self, version: &Arc<ViewVersion>) -> OnlineView {
-        OnlineView { project: self.project.clone(), version: Arc::clone(version) }
+        OnlineView::new(self.project.clone(), Arc::clone(version))
     }
 }

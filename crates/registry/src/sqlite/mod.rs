@@ -86,6 +86,11 @@ impl RegistryStore for SqliteRegistry {
         Ok(snapshot.unwrap_or_else(|| Snapshot::empty(project.clone())))
     }
 
+    async fn revision(&self, project: &ProjectName) -> Result<u64> {
+        let found = self.read(|connection| rows::revision(connection, project).map_err(|e| self.failed(e)))?;
+        Ok(found.unwrap_or(0))
+    }
+
     async fn commit(&self, project: &ProjectName, expected: u64, change: &Change) -> Result<u64> {
         self.write(file::open_or_create(&self.path)?, |connection| {
             let found = rows::revision(connection, project).map_err(|e| self.failed(e))?;

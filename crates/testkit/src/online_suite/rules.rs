@@ -118,7 +118,7 @@ pub(super) async fn o3_the_ttl_may_change_without_a_write(harness: Harness<'_>) 
     let with_ttl = |ttl: Option<Micros>| {
         let mut version = ViewVersion::clone(&before.version);
         version.definition.ttl = ttl;
-        OnlineView { version: Arc::new(version), ..before.clone() }
+        OnlineView::new(before.project.clone(), Arc::new(version))
     };
     for (ttl, expected) in [
         (Some(Micros::new(490)?), (1, PRESENT, 10)),
@@ -204,7 +204,7 @@ pub(super) async fn m3_rows_written_and_skipped_add_up(harness: Harness<'_>) -> 
 pub(super) async fn n2_versions_and_projects_live_side_by_side(harness: Harness<'_>) -> Outcome {
     let first = view("p", USUAL)?;
     let second_version = ViewVersion { number: 2, ..ViewVersion::clone(&first.version) };
-    let second = OnlineView { version: Arc::new(second_version), ..first.clone() };
+    let second = OnlineView::new(first.project.clone(), Arc::new(second_version));
     let other = view("p2", USUAL)?;
     let store = opened(harness, "n2_versions", &first).await?;
     store.prepare(&[second.clone(), other.clone()]).await?;

@@ -43,6 +43,20 @@ pub(super) async fn an_unknown_project_is_empty_at_revision_0(harness: Harness<'
     Ok(())
 }
 
+pub(super) async fn the_revision_is_that_of_the_state(harness: Harness<'_>) -> Outcome {
+    let registry = harness.open("revisions").await?;
+    let (first, second) = (project("p")?, project("q")?);
+    for revision in 0..3 {
+        check_eq!(registry.revision(&first).await?, revision, "the revision");
+        check_eq!(registry.load(&first).await?.revision, revision, "that of the state");
+        registry.commit(&first, revision, &change(vec![entity("a")?], 1)).await?;
+    }
+    check_eq!(registry.revision(&second).await?, 0, "the other project's");
+    registry.remove_project(&first).await?;
+    check_eq!(registry.revision(&first).await?, 0, "after the removal");
+    Ok(())
+}
+
 pub(super) async fn what_was_committed_is_loaded(harness: Harness<'_>) -> Outcome {
     let registry = harness.open("committed").await?;
     let mut expected = Snapshot::empty(project("p")?);

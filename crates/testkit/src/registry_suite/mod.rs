@@ -43,6 +43,7 @@ pub fn trials(harness: Arc<dyn RegistryHarness>) -> Vec<Trial> {
         "registry",
         harness,
         behavior::an_unknown_project_is_empty_at_revision_0,
+        behavior::the_revision_is_that_of_the_state,
         behavior::what_was_committed_is_loaded,
         behavior::projects_do_not_see_each_other,
         behavior::a_commit_on_an_old_revision_is_a_conflict_and_changes_nothing,

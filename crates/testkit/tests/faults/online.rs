@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use lodestore_core::Result;
 use lodestore_core::entity_key::EntityKeys;
 use lodestore_core::online::{
-    Capability, FeatureStatus, MemoryOnlineStore, OnlineColumn, OnlineStore, OnlineView, Watermark, WriteReport,
+    Capability, FeatureStatus, MemoryOnlineStore, OnlineCell, OnlineRows, OnlineStore, OnlineView, ViewKeys, Watermark,
+    WriteReport,
 };
 use lodestore_core::rows::{FeatureRows, RowStamp};
 use lodestore_core::time::{EventTime, Micros};
@@ -47,7 +48,7 @@ impl FaultyStore {
         match self.fault {
             StoreFault::TtlTooLong => view.version = with_ttl(&view.version, 1),
             StoreFault::NoDelay => view.version = without_delay(&view.version),
-            StoreFault::ProjectsShareRows => view.project = "all".parse().unwrap(),
+            StoreFault::ProjectsShareRows => view = OnlineView::new("all".parse().unwrap(), view.version),
             _ => {}
         }
         view
@@ -106,23 +107,12 @@ impl OnlineStore for FaultyStore {
         })
     }
 
-    async fn read(
-        &self,
-        view: &OnlineView,
-        keys: &EntityKeys,
-        features: &[usize],
-        as_of: EventTime,
-    ) -> Result<Vec<OnlineColumn>> {
+    async fn find(&self, asked: &[ViewKeys<'_>], as_of: EventTime) -> Result<Box<dyn OnlineRows>> {
         let later = if self.fault == StoreFault::ReadsLater { 1 } else { 0 };
-        let mut columns = self.store.read(&self.view(view), keys, features, as_of.plus(Micros::new(later)?)).await?;
-        if self.fault == StoreFault::NullIsNotFound {
-            for status in columns.iter_mut().flat_map(|column| &mut column.statuses) {
-                if *status == FeatureStatus::NullValue {
-                    *status = FeatureStatus::NotFound;
-                }
-            }
-        }
-        Ok(columns)
+        let views: Vec<_> = asked.iter().map(|asked| self.view(asked.view)).collect();
+        let asked: Vec<_> = views.iter().zip(asked).map(|(view, asked)| ViewKeys { view, keys: asked.keys }).collect();
+        let found = self.store.find(&asked, as_of.plus(Micros::new(later)?)).await?;
+        Ok(if self.fault == StoreFault::NullIsNotFound { Box::new(NullIsNotFound(found)) } else { found })
     }
 
     async fn delete(&self, view: &OnlineView, keys: &EntityKeys, at: EventTime) -> Result<()> {
@@ -139,6 +129,17 @@ impl OnlineStore for FaultyStore {
 
     async fn retire(&self, views: &[OnlineView]) -> Result<()> {
         self.store.retire(&views.iter().map(|view| self.view(view)).collect::<Vec<_>>()).await
+    }
+}
+
+#[derive(Debug)]
+struct NullIsNotFound(Box<dyn OnlineRows>);
+
+impl OnlineRows for NullIsNotFound {
+    fn get(&self, view: usize, key: usize, feature: usize) -> Result<OnlineCell<'_>> {
+        let cell = self.0.get(view, key, feature)?;
+        let status = if cell.status == FeatureStatus::NullValue { FeatureStatus::NotFound } else { cell.status };
+        Ok(OnlineCell { status, ..cell })
     }
 }
 

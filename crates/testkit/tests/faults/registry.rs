@@ -37,6 +37,10 @@ impl RegistryStore for FaultyRegistry {
         Ok(snapshot)
     }
 
+    async fn revision(&self, project: &ProjectName) -> Result<u64> {
+        Ok(self.load(project).await?.revision)
+    }
+
     async fn commit(&self, project: &ProjectName, expected: u64, change: &Change) -> Result<u64> {
         if self.0 != RegistryFault::LastCommitWins {
             return self.1.commit(project, expected, change).await;

@@ -69,10 +69,7 @@ impl PostgresTable {
     /// # Errors
     /// `Invalid` for a connection that is not configured or a query that is none, `NotFound` if there is no such
     /// table, `Unavailable` if the server can't be reached.
-    pub(crate) async fn open(
-        connections: &BTreeMap<String, ConnectionConfig>,
-        reference: &TableRef,
-    ) -> Result<Self> {
+    pub(crate) async fn open(connections: &BTreeMap<String, ConnectionConfig>, reference: &TableRef) -> Result<Self> {
         let (name, ConnectionConfig::Postgres(config)) = connection_of(connections, reference)?;
         let database = Database::new(name, config)?;
         let session = database.connect().await?;
