@@ -6,6 +6,7 @@ export CARGO_TARGET_DIR
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
+FEAST := $(CURDIR)/.venv-feast
 SCRIPTS := python/lodestore.data/scripts
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 apt = { $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q $(1); }
@@ -22,7 +23,7 @@ test: test-rust test-python
 test-rust:
 	cargo test --workspace
 
-test-python: install services
+test-python: install services $(FEAST)/ready
 	cp $(CARGO_TARGET_DIR)/debug/lib_lodestore.so python/python/lodestore/_lodestore.abi3.so
 	cd python && PYTHONPATH=python $(BIN)/python -m pytest -q
 
@@ -81,5 +82,10 @@ $(VENV)/ready: python/requirements-dev.txt
 	$(BIN)/pip install --quiet --requirement python/requirements-dev.txt
 	touch $@
 
+$(FEAST)/ready: python/requirements-feast.txt
+	$(PYTHON) -m venv $(FEAST)
+	$(FEAST)/bin/pip install --quiet --requirement python/requirements-feast.txt
+	touch $@
+
 clean:
-	rm -rf dist $(VENV) $(SCRIPTS)
+	rm -rf dist $(VENV) $(FEAST) $(SCRIPTS)

@@ -40,6 +40,7 @@ def count(executable: str) -> int:
 
 
 def main() -> None:
+    """Counts, and compares with the stored count or stores it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--update", action="store_true", help="store the present count")
     arguments = parser.parse_args()

@@ -10,14 +10,20 @@ import argparse
 import hashlib
 import json
 import tempfile
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 from environment import HERE, environment, install_wheel
 from measure import Limits, measure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 SEED = 20_240_101
 ROW_GROUP = 1_000_000
@@ -58,7 +64,7 @@ def generate(folder: Path, rows: int, questions: int, keys: int) -> None:
     """Writes the rows, a row group at a time, and then the questions."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SEED)
-    with Writer(folder / "rows.parquet") as file:
+    with writer(folder / "rows.parquet") as write:
         for start in range(0, rows, ROW_GROUP):
             count = min(ROW_GROUP, rows - start)
             times = START + rng.integers(0, MICROS, count)
@@ -69,32 +75,27 @@ def generate(folder: Path, rows: int, questions: int, keys: int) -> None:
                 **{f"f{i}": rng.standard_normal(count).round(3) for i in range(4)},
                 **{f"f{i}": rng.integers(0, 1000, count) for i in range(4, 6)},
             }
-            file.write(pa.table(columns))
-    with Writer(folder / "questions.parquet") as file:
+            write(pa.table(columns))
+    with writer(folder / "questions.parquet") as write:
         for start in range(0, questions, ROW_GROUP):
             count = min(ROW_GROUP, questions - start)
             times = pa.array(START + rng.integers(0, MICROS, count), TIMESTAMP)
-            file.write(pa.table({"driver_id": rng.integers(0, keys, count), "event_timestamp": times}))
+            write(pa.table({"driver_id": rng.integers(0, keys, count), "event_timestamp": times}))
 
 
-class Writer:
-    """Writes tables to one Parquet file, which is there under its name when it is whole."""
+@contextmanager
+def writer(path: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """Returns a function that adds a row group to a Parquet file, which is there under its name when it is whole."""
+    part, file = path.with_suffix(".part"), None
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.part, self.file = path, path.with_suffix(".part"), None
+    def write(table: pa.Table) -> None:
+        nonlocal file
+        file = file or pq.ParquetWriter(part, table.schema, compression="zstd")
+        file.write_table(table, row_group_size=ROW_GROUP)
 
-    def __enter__(self) -> Writer:
-        return self
-
-    def write(self, table: pa.Table) -> None:
-        """Adds a row group."""
-        self.file = self.file or pq.ParquetWriter(self.part, table.schema, compression="zstd")
-        self.file.write_table(table, row_group_size=ROW_GROUP)
-
-    def __exit__(self, failure: type | None, *_: object) -> None:
-        self.file.close()
-        if failure is None:
-            self.part.rename(self.path)
+    yield write
+    file.close()
+    part.rename(path)
 
 
 def contents(path: Path) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from lodestore import Entity, FeatureStore, FeatureView, FileSource
 
 if TYPE_CHECKING:

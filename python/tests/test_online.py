@@ -226,11 +226,9 @@ def test_reads_can_be_awaited(store):
 def test_what_another_process_applies_is_seen_within_a_second(store, repo_path):
     assert "trips" in store.get_online_features(FEATURES, [{"driver_id": 1001}]).to_dict()
     FeatureStore(repo_path).delete_feature_view("driver_stats", force=True)
-    deadline = time.monotonic() + 1.0
+    time.sleep(1.0)
     with pytest.raises(NotFoundError, match="driver_stats"):
-        while time.monotonic() < deadline:
-            store.get_online_features(FEATURES, [{"driver_id": 1001}])
-            time.sleep(0.01)
+        store.get_online_features(FEATURES, [{"driver_id": 1001}])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
@@ -248,6 +246,10 @@ def test_references_are_taken_as_they_are_written(store):
     one = store.get_online_features(["driver_stats:trips"], [{"driver_id": 1001}]).to_dict()
     full = store.get_online_features(["driver_stats:trips"], [{"driver_id": 1001}], full_feature_names=True).to_dict()
     assert (list(one), list(full)) == (["driver_id", "trips"], ["driver_id", "driver_stats__trips"])
-    for wrong in (["driver_stats:trips" * 40], ["driver_stats:tripsdriver_stats:conv_rate"], ["\x12driver_stats:trips"]):
+    for wrong in (
+        ["driver_stats:trips" * 40],
+        ["driver_stats:tripsdriver_stats:conv_rate"],
+        ["\x12driver_stats:trips"],
+    ):
         with pytest.raises((InvalidError, NotFoundError)):
             store.get_online_features(wrong, [{"driver_id": 1001}])

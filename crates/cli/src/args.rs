@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use lodestore::MemorySize;
 
 const FIRST_STEPS: &str = "\
 First steps:
@@ -92,6 +93,17 @@ pub enum Command {
     /// none.
     #[command(after_help = HISTORICAL_EXAMPLES, verbatim_doc_comment)]
     GetHistoricalFeatures(HistoricalArgs),
+    /// Answer requests over HTTP, and gRPC, until SIGTERM or Ctrl-C
+    ///
+    /// Clients of Feast talk to it with 'online_store: {type: remote}'. Our own routes are described at /openapi.json.
+    /// Options go before the settings below feature_server in feature_store.yaml. A server that others than this machine
+    /// can reach asks for API keys (setting: auth), unless --allow-unauthenticated is given.
+    #[command(after_help = SERVE_EXAMPLES, verbatim_doc_comment)]
+    Serve(ServeArgs),
+    /// Print the hash of an API key, as the setting 'auth' has it
+    ///
+    /// The key is read from stdin: its first line, without the line break.
+    HashKey(HashKeyArgs),
     /// List what is registered
     List(ListArgs),
     /// Describe one registered object: its definition, versions and readers
@@ -293,6 +305,108 @@ pub enum Explain {
     Analyze,
     /// Only tell what would be done
     Plan,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  lodestore serve
+  lodestore serve --host 0.0.0.0 --port 8080 --grpc-port 8081 --log-format json
+  curl localhost:6566/get-online-features -d '{\"feature_service\": \"driver_activity\", \"entities\": {\"driver_id\": [1001]}}'";
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Listen at this address [default: 127.0.0.1, which only this machine reaches]
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<String>,
+
+    /// Answer HTTP at this port; 0 for any that is free [default: 6566]
+    #[arg(short, long)]
+    pub port: Option<u16>,
+
+    /// Answer gRPC at this port [default: no gRPC]
+    #[arg(long, value_name = "PORT")]
+    pub grpc_port: Option<u16>,
+
+    /// How many threads answer requests [default: one for each core]
+    #[arg(long, visible_alias = "workers", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+
+    /// Serve whoever reaches the address, without a key
+    #[arg(long)]
+    pub allow_unauthenticated: bool,
+
+    /// Refuse larger bodies: bytes, or a number with a unit [default: 10MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub max_body: Option<MemorySize>,
+
+    /// Refuse requests with more rows [default: 10000]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_entities: Option<usize>,
+
+    /// Refuse requests beyond so many that are worked on [default: 1024]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_in_flight: Option<usize>,
+
+    /// Let more connections than this wait [default: 100000]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_connections: Option<usize>,
+
+    /// Give up on an answer after this time; materializing has no limit [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub request_seconds: Option<u32>,
+
+    /// Close a connection that sends no whole request head for this time [default: 75]
+    #[arg(long, value_name = "SECONDS")]
+    pub idle_seconds: Option<u32>,
+
+    /// Let requests end within this time when the server is told to stop [default: 30]
+    #[arg(long, value_name = "SECONDS")]
+    pub drain_seconds: Option<u32>,
+
+    /// Log like this, on stderr
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// Log so much: 'info' has refused requests, 'debug' has all
+    #[arg(long, value_enum, default_value_t = LogLevel::Info)]
+    pub log_level: LogLevel,
+
+    /// Send traces to this collector by OTLP over gRPC, as http://127.0.0.1:4317
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+}
+
+/// How lines of a log are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// A JSON object a line
+    Json,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Failures of the server
+    Error,
+    /// What may become one
+    Warn,
+    /// Start, stop and refused requests
+    Info,
+    /// Every request
+    Debug,
+    /// Whatever the libraries tell
+    Trace,
+}
+
+/// Arguments of `hash-key`.
+#[derive(Debug, Args)]
+pub struct HashKeyArgs {
+    /// Make a new key, and print it with its hash
+    #[arg(short, long)]
+    pub generate: bool,
 }
 
 /// Kinds of registered objects.

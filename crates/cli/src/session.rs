@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 
 use lodestore::core::{Error, Result};
-use lodestore::{FeatureStore, OpenOptions, Repo, load_repo};
+use lodestore::{FeatureStore, OpenOptions, Repo, Settings, load_repo};
 use tokio::runtime::Builder;
 
 use crate::args::Cli;
@@ -42,6 +42,14 @@ impl Session {
     /// As [`FeatureStore::open`].
     pub fn store(&self) -> Result<FeatureStore> {
         FeatureStore::open(&self.settings)
+    }
+
+    /// Returns the settings of the feature repository.
+    ///
+    /// # Errors
+    /// As [`OpenOptions::load`].
+    pub fn settings(&self) -> Result<Settings> {
+        self.settings.load().map(|(_, settings)| settings)
     }
 
     /// Opens the store and reads the definition files of its repository.

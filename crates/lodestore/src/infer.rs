@@ -1,8 +1,9 @@
 //! Schemas and key types that a definition leaves to its source.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Schema, SchemaRef};
 use lodestore_core::definition::{DataSource, Definitions, FeatureView, Field, JoinKey, TableRef};
 use lodestore_core::name::ViewName;
 use lodestore_core::offline::OfflineEngine;
@@ -12,6 +13,8 @@ use lodestore_core::{Error, Result};
 /// Completes the views of `wanted`: a view without a schema gets the columns of its source, and a
 /// join key without a type gets that of its column. `all` is what the views may refer to.
 pub(crate) async fn infer(engine: &dyn OfflineEngine, wanted: &mut Definitions, all: &Definitions) -> Result<()> {
+    // A table of many files takes a while to look at: it is looked at once for all views of it.
+    let mut seen: Vec<(TableRef, SchemaRef)> = Vec::new();
     for view in wanted.feature_views.values_mut() {
         let untyped = untyped_keys(view, all);
         let has_features = view.schema.iter().any(|field| !join_keys(view, all).any(|k| k.name.as_str() == field.name));
@@ -20,8 +23,14 @@ pub(crate) async fn infer(engine: &dyn OfflineEngine, wanted: &mut Definitions, 
         }
         // What is wrong with a reference is said by the check of the definitions.
         let Some(table) = table_of(view, all)? else { continue };
-        let in_view = |e: Error| e.with_context("view", &view.name);
-        let columns = engine.schema(&table).await.map_err(in_view)?;
+        let columns = match seen.iter().find(|(known, _)| *known == table) {
+            Some((_, columns)) => Arc::clone(columns),
+            None => {
+                let columns = engine.schema(&table).await.map_err(|e| e.with_context("view", &view.name))?;
+                seen.push((table.clone(), Arc::clone(&columns)));
+                columns
+            }
+        };
         for key in untyped {
             view.schema.push(field(&key, &columns, view)?);
         }

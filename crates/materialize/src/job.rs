@@ -10,6 +10,7 @@ use lodestore_core::rows::{FeatureRows, TimeColumns, normalize};
 use lodestore_core::time::{Clock, EventTime, Micros, Stopwatch};
 use lodestore_core::{Error, ErrorKind, Result};
 
+use crate::newest::Newest;
 use crate::progress::Progress;
 use crate::refused::RefusedRows;
 
@@ -226,6 +227,7 @@ struct Run<'a> {
     /// What rows of a timeless source without created times are stamped with, so that a later run's
     /// rows win over this one's.
     recorded: Option<EventTime>,
+    newest: Newest,
     pending: Vec<FeatureRows>,
     pending_bytes: usize,
     refused: RefusedRows,
@@ -245,6 +247,7 @@ impl<'a> Run<'a> {
             clock,
             times,
             recorded,
+            newest: Newest::new(job.view.version.availability_delay(), now, job.options.batch_bytes / 4),
             pending: Vec::new(),
             pending_bytes: 0,
             refused: RefusedRows::new(job.refused_file()),
@@ -274,6 +277,8 @@ impl<'a> Run<'a> {
             let created = rows.stamps().iter().map(|stamp| stamp.created).filter(|&c| c != EventTime::MIN).max();
             self.newest_created = self.newest_created.max(created);
         }
+        let (rows, lost) = self.newest.candidates(rows)?;
+        self.rows_skipped += lost;
         self.pending_bytes += rows.memory_size();
         self.pending.push(rows);
         if self.pending_bytes >= self.job.options.batch_bytes {

@@ -24,6 +24,7 @@
 //! ```
 
 mod job;
+mod newest;
 mod progress;
 mod refused;
 

@@ -176,7 +176,7 @@ impl OfflineEngine for DataFusionEngine {
         let columns: Vec<String> = plan.column_names().map(str::to_owned).collect();
         let names: Vec<&str> = columns.iter().map(String::as_str).collect();
         let after = if plan.created_since.is_some() { None } else { plan.after };
-        let scan = table.scan(&names, &interval(&plan.view, after, plan.until), 1).await?;
+        let scan = table.scan(&names, &interval(&plan.view, after, plan.until), self.threads()).await?;
         let plan = plan.clone();
         let times = TimeColumns::of(&plan.view);
         let kept = move |batch: RecordBatch| -> Result<RecordBatch> {
@@ -186,7 +186,7 @@ impl OfflineEngine for DataFusionEngine {
             let takes = stamps.iter().map(|stamp| Some(stamp.is_some_and(|stamp| plan.takes(stamp))));
             Ok(filter_record_batch(&batch, &takes.collect())?)
         };
-        let batches = stream::iter(scan.streams).flatten();
+        let batches = stream::select_all(scan.streams);
         let mut batches = batches.map(move |batch| kept(batch?)).boxed().peekable();
         let schema = match std::pin::Pin::new(&mut batches).peek().await {
             Some(Ok(first)) => first.schema(),

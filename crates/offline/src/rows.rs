@@ -48,6 +48,20 @@ impl RowReader {
         Self { view, times, features }
     }
 
+    /// Returns the reader without the created times, which then count as unknown; `None` where they are all that
+    /// orders the rows, or there are none, or they are read as a feature too.
+    pub(crate) fn without_created(&self) -> Option<Self> {
+        let created = self.created_column()?;
+        let is_feature = self.view.features.iter().any(|feature| feature.name.as_str() == created);
+        let times = TimeColumns { created: None, ..self.times.clone() };
+        (self.times.event.is_some() && !is_feature).then(|| Self { times, ..self.clone() })
+    }
+
+    /// Returns the name of the column of created times, if it is read.
+    pub(crate) fn created_column(&self) -> Option<&str> {
+        self.times.created.as_deref()
+    }
+
     /// Returns what is read, for messages: the table's path.
     pub(crate) fn source(&self) -> String {
         format!("'{}'", self.view.table.as_ref().map_or("a source", |table| table.path.as_str()))

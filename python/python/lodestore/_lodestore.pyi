@@ -198,7 +198,7 @@ class OnlineResponse:
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
     def __arrow_c_schema__(self) -> object: ...
     def matrix(self) -> bytearray:
-        """Returns the features' values as float64 in the machine's order of bytes, row by row; NaN where there is none."""
+        """Returns the features' values as float64, row by row; NaN where there is none."""
 
     def width(self) -> int:
         """Returns how many features there are."""

@@ -4,10 +4,12 @@ mod apply;
 mod describe;
 mod get_historical_features;
 mod get_online_features;
+mod hash_key;
 mod init;
 mod list;
 mod materialize;
 mod plan;
+mod serve;
 mod teardown;
 mod validate;
 mod values;
@@ -32,6 +34,8 @@ pub(crate) fn run(session: &Session, command: Command) -> Result<Exit> {
         Command::MaterializeIncremental(args) => materialize::run_incremental(session, &args),
         Command::GetOnlineFeatures(args) => get_online_features::run(session, &args),
         Command::GetHistoricalFeatures(args) => get_historical_features::run(session, &args),
+        Command::Serve(args) => serve::run(session, &args),
+        Command::HashKey(args) => hash_key::run(session, &args),
         Command::List(args) => list::run(session, &args),
         Command::Describe(args) => describe::run(session, &args),
         Command::Teardown(args) => teardown::run(session, &args),

@@ -1,12 +1,51 @@
 //! Questions that some row answers, in the order of the rows.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use super::winners::{Address, NO_ROW};
+
+/// The rows that answer questions, and which ones each of them answers.
+#[derive(Debug)]
+pub(super) struct Answered {
+    /// The rows' addresses, ascending, each once.
+    pub(super) wanted: Arc<Vec<Address>>,
+    /// For each of them where its questions start; one more item at the end.
+    starts: Vec<u32>,
+    questions: Vec<u32>,
+}
+
+impl Answered {
+    /// Returns who answers whom; item i of `addresses` is the row that answers question i, or [`NO_ROW`].
+    pub(super) fn new(addresses: Vec<Address>) -> Self {
+        let answered = addresses.into_iter().zip(0..).filter(|(address, _)| *address != NO_ROW).collect();
+        let answered: Vec<(Address, u32)> = by_address(answered);
+        let (mut wanted, mut starts) = (Vec::new(), Vec::new());
+        for (place, (address, _)) in answered.iter().enumerate() {
+            if wanted.last() != Some(address) {
+                wanted.push(*address);
+                starts.push(place as u32);
+            }
+        }
+        starts.push(answered.len() as u32);
+        let questions = answered.into_iter().map(|(_, question)| question).collect();
+        Self { wanted: Arc::new(wanted), starts, questions }
+    }
+
+    /// Returns, for wanted rows one after the other, each question that one of them answers, with its place among
+    /// them.
+    pub(super) fn by(&self, rows: &Range<usize>) -> Vec<(u32, u32)> {
+        let questions = |rank: usize| &self.questions[self.starts[rank] as usize..self.starts[rank + 1] as usize];
+        let of_row = |(row, rank)| questions(rank).iter().map(move |question| (*question, row));
+        (0..).zip(rows.clone()).flat_map(of_row).collect()
+    }
+}
 
 /// Sorts answered questions by the address of their rows. Questions with the same row keep their order.
 ///
 /// A radix sort from the lowest digit up: addresses are counted from the table's first row, so few digits do,
 /// and there are many of them.
-pub(super) fn by_address(mut answered: Vec<(Address, u32)>) -> Vec<(Address, u32)> {
+fn by_address(mut answered: Vec<(Address, u32)>) -> Vec<(Address, u32)> {
     const BITS: u32 = 11;
     let digit = |address: Address, shift: u32| (address >> shift) as usize & ((1 << BITS) - 1);
     let greatest = answered.iter().map(|(address, _)| *address).max().unwrap_or(0);
@@ -25,16 +64,6 @@ pub(super) fn by_address(mut answered: Vec<(Address, u32)>) -> Vec<(Address, u32
         std::mem::swap(&mut answered, &mut sorted);
     }
     answered
-}
-
-/// Returns for each answered question the rank of its row among the wanted ones.
-pub(super) fn ranked(wanted: &[Address], answered: Vec<(Address, u32)>) -> Vec<(u32, u32)> {
-    let mut rank = 0;
-    let ranks = answered.into_iter().map(|(address, question)| {
-        rank += usize::from(wanted[rank] != address);
-        (question, rank as u32)
-    });
-    ranks.collect()
 }
 
 #[cfg(test)]

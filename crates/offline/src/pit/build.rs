@@ -63,7 +63,7 @@ pub(crate) async fn answer(view: &ViewPlan, run: &ViewRun, asked: &Asked, limits
     });
     let clock = Stopwatch::start();
     let types = view.reader().feature_types();
-    let mut store = limits.store(asked.count, asked.count, &types)?;
+    let store = limits.store(asked.count, asked.count, &types)?;
     if let Some(first) = batches.first() {
         let rows = concat_batches(&first.schema(), &batches)?;
         drop(batches);
@@ -76,7 +76,7 @@ pub(crate) async fn answer(view: &ViewPlan, run: &ViewRun, asked: &Asked, limits
         let asked_for = view.features.iter().map(|&feature| Arc::clone(&features[feature]));
         store.add(asked_for.collect(), &answers)?;
     }
-    let stored = store.finish(&types, run.threads)?;
+    let stored = store.finish(&types)?;
     run.report(|report| report.bytes_spilled += stored.bytes_spilled());
     Ok(stored)
 }

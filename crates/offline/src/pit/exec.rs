@@ -4,9 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, Scalar, UInt32Array};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, Scalar};
 use arrow::compute::kernels::zip::zip;
-use arrow::compute::{is_not_null, take};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -22,7 +21,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lodestore_core::offline::{HistoricalPlan, RunReport};
 use lodestore_core::{Error, Result};
 
-use super::features::{Features, StoredFeatures};
+use super::features::{Features, Picked, StoredFeatures};
 use super::pass::Visibility;
 use super::strategy::Limits;
 use super::view::{ViewPlan, ViewRun};
@@ -226,14 +225,14 @@ impl Output {
     /// Returns the answers to a chunk of questions, the first of which is question `first`.
     fn batch(&self, first: usize, questions: &RecordBatch, features: &[Features]) -> Result<RecordBatch> {
         let asked = first..first + questions.num_rows();
-        let rows: Vec<UInt32Array> = features.iter().map(|features| features.rows(&asked)).collect();
+        let picked: Vec<Picked> = features.iter().map(|features| features.picked(&asked)).collect();
         let mut columns = questions.columns().to_vec();
         for column in &self.columns {
-            let rows = &rows[column.view];
-            let values = take(&features[column.view].columns[column.fetched], rows, None)?;
-            columns.push(match &column.missing {
-                Some(missing) => zip(&is_not_null(rows)?, &values, &Scalar::new(Arc::clone(missing)))?,
-                None => values,
+            let picked = &picked[column.view];
+            let values = features[column.view].values(column.fetched, picked)?;
+            columns.push(match (&column.missing, &picked.answered) {
+                (Some(missing), Some(answered)) => zip(answered, &values, &Scalar::new(Arc::clone(missing)))?,
+                _ => values,
             });
         }
         self.report.answered(questions.num_rows() as u64);

@@ -8,75 +8,115 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, UInt32Array};
-use arrow::compute::{BatchCoalescer, concat, take};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, new_empty_array, new_null_array};
+use arrow::compute::{BatchCoalescer, concat, interleave, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use lodestore_core::{Error, Result};
 
-/// The rank of a question that no row answers.
-pub(crate) const NO_RANK: u32 = u32::MAX;
-
 /// Rows are written to temporary files in batches of this many.
 const SPILLED_BATCH: usize = 8 * 1024;
 
-/// Features of the rows that answer questions: row `ranks[i]` of the columns answers question `first + i`.
+/// Where the row that answers a question is: the piece of the columns, and the row in it.
+type Pick = (u32, u32);
+
+/// The first piece of every column is one null, for questions that no row answers.
+const NO_ROW: Pick = (0, 0);
+
+/// Features of the rows that answer questions, as they were found: in pieces.
 #[derive(Debug, Clone)]
 pub(crate) struct Features {
-    pub(crate) columns: Vec<ArrayRef>,
-    pub(crate) ranks: Arc<[u32]>,
-    pub(crate) first: usize,
+    /// For each feature its pieces.
+    columns: Arc<[Vec<ArrayRef>]>,
+    /// For each question, from the first on, the row that answers it.
+    picks: Arc<[Pick]>,
+    first: usize,
+}
+
+/// The rows that answer some questions in a row.
+#[derive(Debug)]
+pub(crate) struct Picked {
+    rows: Vec<(usize, usize)>,
+    /// Which questions are answered; nothing if all are.
+    pub(crate) answered: Option<BooleanArray>,
 }
 
 impl Features {
-    /// Returns, for questions, which row answers: null where none does.
-    pub(crate) fn rows(&self, questions: &Range<usize>) -> UInt32Array {
-        let ranks = &self.ranks[questions.start - self.first..questions.end - self.first];
-        if ranks.contains(&NO_RANK) {
-            ranks.iter().map(|rank| (*rank != NO_RANK).then_some(*rank)).collect()
-        } else {
-            ranks.to_vec().into()
+    fn new(pieces: Vec<Vec<ArrayRef>>, types: &[DataType], picks: Vec<Pick>, first: usize) -> Self {
+        let mut columns: Vec<Vec<ArrayRef>> = types.iter().map(|ty| vec![new_null_array(ty, 1)]).collect();
+        for piece in pieces {
+            columns.iter_mut().zip(piece).for_each(|(column, array)| column.push(array));
         }
+        Self { columns: columns.into(), picks: picks.into(), first }
+    }
+
+    /// Returns which rows answer questions.
+    pub(crate) fn picked(&self, questions: &Range<usize>) -> Picked {
+        let picks = &self.picks[questions.start - self.first..questions.end - self.first];
+        if picks.contains(&NO_ROW) {
+            let answered = picks.iter().map(|pick| Some(*pick != NO_ROW)).collect();
+            let rows = picks.iter().map(|&(piece, row)| (piece as usize, row as usize));
+            return Picked { rows: rows.collect(), answered: Some(answered) };
+        }
+        // Without the piece that is null, the values are put together without a look at nulls.
+        let rows = picks.iter().map(|&(piece, row)| (piece as usize - 1, row as usize));
+        Picked { rows: rows.collect(), answered: None }
+    }
+
+    /// Returns the values of a feature for the questions that were picked, null where no row answers.
+    pub(crate) fn values(&self, feature: usize, picked: &Picked) -> Result<ArrayRef> {
+        let pieces = &self.columns[feature][usize::from(picked.answered.is_none())..];
+        if picked.rows.is_empty() {
+            return Ok(self.columns[feature][0].slice(0, 0));
+        }
+        Ok(interleave(&pieces.iter().map(AsRef::as_ref).collect::<Vec<_>>(), &picked.rows)?)
     }
 }
 
-/// Where the features of a view are put, in pieces.
+/// Where the features of a view are put, in pieces, by any number of threads.
 #[derive(Debug)]
 pub(crate) enum FeatureStore {
-    /// Pieces of columns, and which row of them answers each question.
-    Memory { pieces: Vec<Vec<ArrayRef>>, rows: u32, ranks: Vec<u32> },
+    /// Pieces of columns, and which of their rows answers each question.
+    Memory(Mutex<Pieces>),
     /// Rows with their questions in temporary files.
     Spilled(Arc<Spill>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    pieces: Vec<Vec<ArrayRef>>,
+    picks: Vec<Pick>,
 }
 
 impl FeatureStore {
     /// Returns a place in memory for so many questions.
     pub(crate) fn in_memory(questions: usize) -> Self {
-        Self::Memory { pieces: Vec::new(), rows: 0, ranks: vec![NO_RANK; questions] }
+        Self::Memory(Mutex::new(Pieces { pieces: Vec::new(), picks: vec![NO_ROW; questions] }))
     }
 
     /// Adds rows; each of `answers` is a question and the row of these columns that answers it.
-    pub(crate) fn add(&mut self, columns: Vec<ArrayRef>, answers: &[(u32, u32)]) -> Result<()> {
+    pub(crate) fn add(&self, columns: Vec<ArrayRef>, answers: &[(u32, u32)]) -> Result<()> {
         match self {
-            Self::Memory { pieces, rows, ranks } => {
-                for (question, row) in answers {
-                    ranks[*question as usize] = *rows + row;
+            Self::Memory(memory) => {
+                let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+                memory.pieces.push(columns);
+                let piece = memory.pieces.len() as u32;
+                for &(question, row) in answers {
+                    memory.picks[question as usize] = (piece, row);
                 }
-                *rows += columns.first().map_or(0, |column| column.len() as u32);
-                pieces.push(columns);
                 Ok(())
             }
             Self::Spilled(spill) => spill.write(&columns, answers),
         }
     }
 
-    /// Ends the adding. Columns without any row are empty ones of these types.
-    pub(crate) fn finish(self, types: &[DataType], threads: usize) -> Result<StoredFeatures> {
+    /// Ends the adding of features of these types.
+    pub(crate) fn finish(self, types: &[DataType]) -> Result<StoredFeatures> {
         match self {
-            Self::Memory { pieces, ranks, .. } => {
-                let columns = concat_pieces(pieces, types, threads)?;
-                Ok(StoredFeatures::Memory(Features { columns, ranks: ranks.into(), first: 0 }))
+            Self::Memory(memory) => {
+                let Pieces { pieces, picks } = memory.into_inner().unwrap_or_else(PoisonError::into_inner);
+                Ok(StoredFeatures::Memory(Features::new(pieces, types, picks, 0)))
             }
             Self::Spilled(spill) => {
                 spill.finish()?;
@@ -86,33 +126,19 @@ impl FeatureStore {
     }
 }
 
-/// Puts pieces of columns together, on several threads, each one column after the other so that little is held
-/// twice.
-pub(crate) fn concat_pieces(pieces: Vec<Vec<ArrayRef>>, types: &[DataType], threads: usize) -> Result<Vec<ArrayRef>> {
-    let mut columns: Vec<Vec<ArrayRef>> = types.iter().map(|_| Vec::with_capacity(pieces.len())).collect();
-    for piece in pieces {
-        columns.iter_mut().zip(piece).for_each(|(column, array)| column.push(array));
-    }
-    let mut columns: Vec<(Vec<ArrayRef>, &DataType)> = columns.into_iter().zip(types).collect();
-    let work = |(arrays, ty): (Vec<ArrayRef>, &DataType)| -> Result<ArrayRef> {
+/// Puts pieces of columns together, one column after the other so that little is held twice.
+pub(crate) fn concat_pieces(mut pieces: Vec<Vec<ArrayRef>>, types: &[DataType]) -> Result<Vec<ArrayRef>> {
+    let column = |(place, ty): (usize, &DataType)| {
+        let empty = || new_empty_array(ty);
+        let arrays: Vec<ArrayRef> =
+            pieces.iter_mut().map(|piece| std::mem::replace(&mut piece[place], empty())).collect();
         match arrays.as_slice() {
-            [] => Ok(arrow::array::new_empty_array(ty)),
+            [] => Ok(empty()),
             [only] => Ok(Arc::clone(only)),
             several => Ok(concat(&several.iter().map(AsRef::as_ref).collect::<Vec<_>>())?),
         }
     };
-    let share = columns.len().div_ceil(threads.max(1)).max(1);
-    std::thread::scope(|scope| {
-        let mut parts = Vec::new();
-        while !columns.is_empty() {
-            let rest = columns.split_off(share.min(columns.len()));
-            let part = std::mem::replace(&mut columns, rest);
-            parts.push(scope.spawn(move || part.into_iter().map(work).collect::<Result<Vec<_>>>()));
-        }
-        let ended = |_| Error::internal("a thread that puts columns together ended early");
-        let parts = parts.into_iter().map(|part| part.join().map_err(ended)?);
-        Ok(parts.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
-    })
+    types.iter().enumerate().map(column).collect()
 }
 
 /// The features of a view for all questions.
@@ -222,15 +248,18 @@ impl Spill {
         let reading = |e| Error::io("reading a temporary file of features", e);
         file.file.rewind().map_err(reading)?;
         let reader = StreamReader::try_new(BufReader::new(file.file.try_clone().map_err(reading)?), None)?;
-        let types: Vec<DataType> = self.schema.fields().iter().map(|field| field.data_type().clone()).collect();
-        let pieces = reader.map(|batch| Ok(batch?.columns().to_vec())).collect::<Result<Vec<_>>>()?;
-        let mut columns = concat_pieces(pieces, &types, 1)?;
-        let questions = columns.remove(0);
-        let mut ranks = vec![NO_RANK; window.len()];
-        for (row, question) in questions.as_primitive::<UInt32Type>().values().iter().enumerate() {
-            ranks[*question as usize - window.start] = row as u32;
+        let types: Vec<DataType> = self.schema.fields().iter().skip(1).map(|field| field.data_type().clone()).collect();
+        let mut pieces = Vec::new();
+        let mut picks = vec![NO_ROW; window.len()];
+        for batch in reader {
+            let mut columns = batch?.columns().to_vec();
+            let questions = columns.remove(0);
+            pieces.push(columns);
+            for (row, question) in questions.as_primitive::<UInt32Type>().values().iter().enumerate() {
+                picks[*question as usize - window.start] = (pieces.len() as u32, row as u32);
+            }
         }
-        Ok(Features { columns, ranks: ranks.into(), first: window.start })
+        Ok(Features::new(pieces, &types, picks, window.start))
     }
 
     fn lock(&self, place: usize) -> std::sync::MutexGuard<'_, SpillFile> {

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, UInt32Array};
 use arrow::compute::take;
+use arrow::datatypes::DataType;
 use lodestore_core::Result;
 
 use super::features::concat_pieces;
 use super::view::ViewRun;
 use super::winners::Address;
-use crate::rows::RowReader;
 use crate::source::{Chunk, RowNumbers, TableScan};
 
 /// Decoding so many unwanted rows costs about as much as skipping them and starting again.
@@ -76,26 +76,22 @@ pub(crate) async fn fetch<S: Send + 'static>(
     scan.for_each(run.threads, start, take_wanted).await
 }
 
-/// Fetches rows into memory: row i of the columns is wanted row i.
+/// Fetches rows into memory: row i of the columns, which `widened` makes ones of these types, is wanted row i.
 pub(crate) async fn fetch_all(
     run: &ViewRun,
     scan: &TableScan,
-    reader: &Arc<RowReader>,
+    widened: impl Fn(Vec<ArrayRef>) -> Result<Vec<ArrayRef>> + Send + Sync + 'static,
+    types: &[DataType],
     wanted: &Arc<Vec<Address>>,
-    density: Density,
 ) -> Result<Vec<ArrayRef>> {
     let each = |pieces: &mut Vec<Fetched>, fetched| {
         pieces.push(fetched);
         Ok(())
     };
-    let widen = {
-        let reader = Arc::clone(reader);
-        move |columns: Vec<ArrayRef>| reader.widened(&columns)
-    };
-    let pieces = fetch(run, scan, widen, wanted, density, Vec::new, each).await?;
+    let pieces = fetch(run, scan, widened, wanted, Density::Chosen, Vec::new, each).await?;
     let mut pieces: Vec<Fetched> = pieces.into_iter().flatten().collect();
     pieces.sort_unstable_by_key(|piece| piece.ranks.start);
-    concat_pieces(pieces.into_iter().map(|piece| piece.columns).collect(), &reader.feature_types(), run.threads)
+    concat_pieces(pieces.into_iter().map(|piece| piece.columns).collect(), types)
 }
 
 /// Returns the wanted addresses within a range.

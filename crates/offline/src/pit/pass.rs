@@ -168,16 +168,18 @@ fn offer_addresses(
             index.prefetch(&places);
             hits.push(Hit { row, stamp, places, first: 0 });
         }
-        for hit in hits.iter_mut() {
+        hits.retain_mut(|hit| {
             hit.first = index.first_from(&hit.places, visibility.from(hit.stamp));
-            winners.prefetch(hit.first);
-        }
-        for Hit { row, stamp, places, first } in hits.iter() {
             // A row that is too old for the first question at or after it is too old for all.
-            if *first < places.end && !visibility.is_too_old(stamp.event, index.time(*first)) {
-                winners.offer_address(*first, *stamp, rows.at(*row));
-                matched += 1;
+            let matches = hit.first < hit.places.end && !visibility.is_too_old(hit.stamp.event, index.time(hit.first));
+            if matches {
+                winners.prefetch(hit.first);
             }
+            matches
+        });
+        matched += hits.len();
+        for Hit { row, stamp, first, .. } in hits.iter() {
+            winners.offer_address(*first, *stamp, rows.at(*row));
         }
     }
     matched

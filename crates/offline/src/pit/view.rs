@@ -3,23 +3,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::DataType;
 use lodestore_core::definition::ViewVersion;
 use lodestore_core::offline::{RunReport, ViewReport};
 use lodestore_core::time::{EventTime, Stopwatch};
-use lodestore_core::types::{KeyType, compare_rows};
+use lodestore_core::types::{KeyType, Rounding, compare_rows, event_times};
 use lodestore_core::{Error, ErrorKind, Result};
 
-use super::answered::{by_address, ranked};
+use super::answered::Answered;
 use super::build;
-use super::features::{FeatureStore, Spill, StoredFeatures};
+use super::features::StoredFeatures;
 use super::fetch::{Density, Fetched, fetch, fetch_all};
 use super::index::{Asked, QuestionIndex};
 use super::pass::{self, Visibility};
 use super::strategy::{Limits, Strategy};
 use super::winners::{Address, Answers, NO_ROW, TieColumns, Winners};
 use crate::rows::RowReader;
-use crate::source::{Bounds, Found, KeyBounds, KeyValues, ParquetTable, Table, TableScan, TimeBounds};
+use crate::source::{Bounds, Found, KeyBounds, KeyValues, ParquetTable, Table, TimeBounds};
 
 /// A view whose table was opened, ready to be asked.
 #[derive(Debug)]
@@ -138,20 +139,30 @@ impl ViewPlan {
         table: &Arc<ParquetTable>,
         density: Density,
     ) -> Result<StoredFeatures> {
-        let keys = Arc::new(RowReader::new(Arc::clone(&self.version), Vec::new()));
+        let whole = Arc::new(RowReader::new(Arc::clone(&self.version), Vec::new()));
+        // Created times decide between rows of one key and event time. Few rows are such, and it is read for those alone.
+        let lean = if run.visibility.as_known { None } else { whole.without_created().map(Arc::new) };
+        let mut keys = lean.unwrap_or_else(|| Arc::clone(&whole));
         let mut addresses = vec![NO_ROW; asked.count];
         for index in run.indexes(asked, limits.parts(asked.count, run.threads)) {
             let clock = Stopwatch::start();
-            let scan = table.plan(&keys.columns(), &bounds(&self.version, &index), run.threads).await?;
-            run.found(scan.found);
-            let Some(mut winners) = pass::by_address(run, &index, &scan, &keys).await? else {
-                run.report(|view| {
-                    view.strategy = Strategy::KeepRows.to_string();
-                    view.reason = "too many rows have the same key and times to fetch them late".into();
-                });
-                return self.keep_rows(run, asked, limits).await;
+            let mut winners = loop {
+                let scan = table.plan(&keys.columns(), &bounds(&self.version, &index), run.threads).await?;
+                run.found(scan.found);
+                match pass::by_address(run, &index, &scan, &keys).await? {
+                    Some(winners) => break winners,
+                    None if !Arc::ptr_eq(&keys, &whole) => keys = Arc::clone(&whole),
+                    None => {
+                        run.report(|view| {
+                            view.strategy = Strategy::KeepRows.to_string();
+                            view.reason = "too many rows have the same key and times to fetch them late".into();
+                        });
+                        return self.keep_rows(run, asked, limits).await;
+                    }
+                }
             };
-            self.decide(run, table, &mut winners).await?;
+            let created = if Arc::ptr_eq(&keys, &whole) { None } else { whole.created_column() };
+            self.decide(run, table, &mut winners, created).await?;
             let Answers { addresses: found, .. } = winners.resolve(&index, run.visibility);
             for (place, address) in found.into_iter().enumerate() {
                 addresses[index.question(place)] = address;
@@ -164,8 +175,15 @@ impl ViewPlan {
         stored
     }
 
-    /// Decides between rows of the same key and times by their features (rule P3).
-    async fn decide(&self, run: &ViewRun, table: &Arc<ParquetTable>, winners: &mut Winners) -> Result<()> {
+    /// Decides between rows of the same key and times (rule P3): by their created times, if those are still to be
+    /// read, and their features.
+    async fn decide(
+        &self,
+        run: &ViewRun,
+        table: &Arc<ParquetTable>,
+        winners: &mut Winners,
+        created: Option<&str>,
+    ) -> Result<()> {
         let contests = winners.contests();
         if contests.is_empty() {
             return Ok(());
@@ -174,9 +192,19 @@ impl ViewPlan {
         wanted.sort_unstable();
         wanted.dedup();
         let (reader, wanted) = (self.reader_of_all(), Arc::new(wanted));
-        let scan = table.plan(&reader.feature_names(), &Bounds::default(), run.threads).await?;
-        let fetched = fetch_all(run, &scan, &reader, &wanted, Density::Chosen).await;
-        let columns = match fetched {
+        let names: Vec<&str> = created.into_iter().chain(reader.feature_names()).collect();
+        let types: Vec<DataType> = created.map(|_| DataType::Int64).into_iter().chain(reader.feature_types()).collect();
+        let scan = table.plan(&names, &Bounds::default(), run.threads).await?;
+        let comparable = {
+            let (reader, created) = (Arc::clone(&reader), created.map(str::to_owned));
+            move |columns: Vec<ArrayRef>| {
+                let Some(created) = &created else { return reader.widened(&columns) };
+                let mut comparable: Vec<ArrayRef> = vec![Arc::new(event_times(created, &columns[0], Rounding::Up)?)];
+                comparable.extend(reader.widened(&columns[1..])?);
+                Ok(comparable)
+            }
+        };
+        let columns = match fetch_all(run, &scan, comparable, &types, &wanted).await {
             Err(error) => return Err(self.named(run, table, &wanted, &reader, error).await),
             Ok(columns) => columns,
         };
@@ -199,33 +227,28 @@ impl ViewPlan {
         addresses: Vec<Address>,
     ) -> Result<StoredFeatures> {
         let questions = addresses.len();
-        let answered = by_address(addresses.into_iter().zip(0..).filter(|(address, _)| *address != NO_ROW).collect());
-        let mut wanted: Vec<Address> = answered.iter().map(|(address, _)| *address).collect();
-        wanted.dedup();
+        let answered = Arc::new(Answered::new(addresses));
+        let wanted = Arc::clone(&answered.wanted);
         run.report(|view| view.rows_fetched = wanted.len() as u64);
-        let (reader, wanted) = (self.reader(), Arc::new(wanted));
+        let reader = self.reader();
         let types = reader.feature_types();
         let scan = table.plan(&reader.feature_names(), &Bounds::default(), run.threads).await?;
-        let stored = match limits.store(questions, wanted.len(), &types)? {
-            FeatureStore::Spilled(spill) => {
-                let spilled = spill_winners(run, &scan, &reader, &wanted, answered, density, &spill).await;
-                spilled.and_then(|()| FeatureStore::Spilled(spill).finish(&types, run.threads))
-            }
-            mut memory @ FeatureStore::Memory { .. } => {
-                let columns = fetch_all(run, &scan, &reader, &wanted, density).await;
-                columns.and_then(|columns| {
-                    memory.add(columns, &ranked(&wanted, answered))?;
-                    memory.finish(&types, run.threads)
-                })
-            }
+        let store = Arc::new(limits.store(questions, wanted.len(), &types)?);
+        let widened = {
+            let reader = Arc::clone(&reader);
+            move |columns: Vec<_>| reader.widened(&columns)
         };
-        match stored {
-            Err(error) => Err(self.named(run, table, &wanted, &reader, error).await),
-            Ok(stored) => {
-                run.report(|view| view.bytes_spilled += stored.bytes_spilled());
-                Ok(stored)
-            }
+        let add = {
+            let store = Arc::clone(&store);
+            move |(): &mut (), Fetched { ranks, columns }: Fetched| store.add(columns, &answered.by(&ranks))
+        };
+        if let Err(error) = fetch(run, &scan, widened, &wanted, density, || (), add).await {
+            return Err(self.named(run, table, &wanted, &reader, error).await);
         }
+        let store = Arc::into_inner(store).ok_or_else(|| Error::internal("a fetch goes on after its end"))?;
+        let stored = store.finish(&types)?;
+        run.report(|view| view.bytes_spilled += stored.bytes_spilled());
+        Ok(stored)
     }
 
     /// Names the row of a value that does not fit, in place of an error that can't.
@@ -267,7 +290,7 @@ impl ViewPlan {
         let reader = self.reader();
         let types = reader.feature_types();
         let parts = limits.parts_keeping(asked.count, run.threads, &types);
-        let mut store = limits.store(asked.count, asked.count, &types)?;
+        let store = limits.store(asked.count, asked.count, &types)?;
         for index in run.indexes(asked, parts) {
             let clock = Stopwatch::start();
             let Answers { mut addresses, mut kept, .. } = self.kept_winners(run, &index, &reader).await?;
@@ -283,7 +306,7 @@ impl ViewPlan {
             }
             run.report(|view| view.scan_time += clock.elapsed());
         }
-        let stored = store.finish(&types, run.threads)?;
+        let stored = store.finish(&types)?;
         run.report(|view| view.bytes_spilled += stored.bytes_spilled());
         Ok(stored)
     }
@@ -313,40 +336,6 @@ impl ViewPlan {
         answers.kept.project(&self.features);
         Ok(answers)
     }
-}
-
-/// Fetches the winners piece by piece, and writes each to the window of its questions.
-async fn spill_winners(
-    run: &ViewRun,
-    scan: &TableScan,
-    reader: &Arc<RowReader>,
-    wanted: &Arc<Vec<Address>>,
-    answered: Vec<(Address, u32)>,
-    density: Density,
-    spill: &Arc<Spill>,
-) -> Result<()> {
-    let starts_run = |place: usize| place == 0 || answered[place - 1].0 != answered[place].0;
-    let mut starts: Vec<u32> =
-        (0..answered.len()).filter(|&place| starts_run(place)).map(|place| place as u32).collect();
-    starts.push(answered.len() as u32);
-    let questions: Vec<u32> = answered.into_iter().map(|(_, question)| question).collect();
-    let widen = {
-        let reader = Arc::clone(reader);
-        move |columns: Vec<_>| reader.widened(&columns)
-    };
-    let write = {
-        let spill = Arc::clone(spill);
-        move |(): &mut (), Fetched { ranks, columns }: Fetched| {
-            let first = ranks.start;
-            let answers = ranks.flat_map(|rank| {
-                let of_row = &questions[starts[rank] as usize..starts[rank + 1] as usize];
-                of_row.iter().map(move |question| (*question, (rank - first) as u32))
-            });
-            spill.write(&columns, &answers.collect::<Vec<_>>())
-        }
-    };
-    fetch(run, scan, widen, wanted, density, || (), write).await?;
-    Ok(())
 }
 
 /// Returns what rules out rows that can answer none of the questions of an index.
