@@ -1,6 +1,7 @@
 //! The server: it listens, serves connections, and drains when it is told to stop.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -281,15 +282,25 @@ async fn connection(
     mut stopped: watch::Receiver<bool>,
 ) {
     // A connection that sends nothing has no buffers yet.
+    let mut first = [0];
     let begun = tokio::select! {
-        begun = timeout(limits.idle_time, stream.readable()) => begun,
+        begun = timeout(limits.idle_time, stream.peek(&mut first)) => begun,
         _ = stopped.changed() => return,
     };
-    if !matches!(begun, Ok(Ok(()))) || stream.set_nodelay(true).is_err() {
+    if !matches!(begun, Ok(Ok(1))) || stream.set_nodelay(true).is_err() {
         return;
     }
-    let stream = TokioIo::new(Impatient::new(stream, limits.transfer_time));
-    let mut serving = Box::pin(builder.serve_connection(stream, service));
+    // In a box of its own: the task of a connection that has not begun stays small.
+    Box::pin(answer(TokioIo::new(Impatient::new(stream, limits.transfer_time)), builder, service, stopped)).await;
+}
+
+async fn answer(
+    stream: TokioIo<Impatient<TcpStream>>,
+    builder: &auto::Builder<TokioExecutor>,
+    service: TowerToHyperService<Router>,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut serving = pin!(builder.serve_connection(stream, service));
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
         _ = stopped.changed() => {

@@ -42,7 +42,7 @@ pub(super) fn run(session: &Session, args: &ServeArgs) -> Result<Exit> {
         Ok(logging)
     });
     // The last traces are sent while there is still a runtime.
-    let ended = served.map(|logging| drop(logging));
+    let ended = served.map(drop);
     // What still runs was told to stop; it is not waited for any longer.
     runtime.shutdown_background();
     ended.map(|()| Exit::Fine)

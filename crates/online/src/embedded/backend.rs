@@ -16,6 +16,7 @@ use lodestore_core::{Error, Result};
 use super::codec::{PreparedView, view_key};
 use super::config::EmbeddedConfig;
 use super::environment::{Environment, Live};
+use super::group::Write;
 use super::snapshot::Snapshot;
 use super::write::Writer;
 use crate::row::FoundRows;
@@ -153,7 +154,8 @@ impl EmbeddedStore {
             return Ok(WriteReport::default());
         }
         let prepared = self.prepared(view);
-        self.write_txn(|writer| writer.write(&prepared, rows, now, watermark))
+        let write = Write { view: &prepared, rows, now, watermark };
+        self.with_writable(|environment| environment.group().write(environment, write))
             .map_err(|error| error.with_context("view", view))
     }
 
@@ -228,9 +230,12 @@ impl EmbeddedStore {
     }
 
     pub(super) fn write_txn<R>(&self, run: impl FnOnce(&mut Writer<'_, '_>) -> Result<R>) -> Result<R> {
+        self.with_writable(|environment| environment.write(|txn| run(&mut Writer::new(environment, txn))))
+    }
+
+    fn with_writable<R>(&self, run: impl FnOnce(Live<'_>) -> Result<R>) -> Result<R> {
         self.with_environment(Access::Write, |environment| {
-            let environment = environment.ok_or_else(|| Error::internal("a folder was opened and is not there"))?;
-            environment.write(|txn| run(&mut Writer::new(environment, txn)))
+            run(environment.ok_or_else(|| Error::internal("a folder was opened and is not there"))?)
         })
     }
 

@@ -16,6 +16,7 @@ use lodestore_core::{Error, ErrorKind, Result};
 
 use super::config::EmbeddedConfig;
 use super::error::lmdb_error;
+use super::group::Group;
 
 /// All keys and values of a folder.
 pub(super) type Tree = Database<'static, Bytes, Bytes>;
@@ -39,6 +40,7 @@ pub(super) struct Environment {
     env: ManuallyDrop<Env>,
     tree: Tree,
     file: FileId,
+    group: Group,
 }
 
 static ENVIRONMENTS: Mutex<BTreeMap<PathBuf, Weak<Environment>>> = Mutex::new(BTreeMap::new());
@@ -102,7 +104,7 @@ impl Environment {
         let file = env.try_clone_inner_file().and_then(|file| Ok(FileId::of(&file.metadata()?))).map_err(failed)?;
         let opened_at = FORKS.load(Ordering::Relaxed);
         let (folder, is_closed) = (folder.to_owned(), AtomicBool::new(false));
-        Ok(Self { folder, opened_at, is_closed, env: ManuallyDrop::new(env), tree, file })
+        Ok(Self { folder, opened_at, is_closed, env: ManuallyDrop::new(env), tree, file, group: Group::default() })
     }
 
     /// Returns the environment for use, `None` in a process that inherited it by a fork.
@@ -159,6 +161,11 @@ pub(super) struct Live<'a>(&'a Environment);
 impl<'a> Live<'a> {
     pub(super) fn tree(self) -> Tree {
         self.0.tree
+    }
+
+    /// Returns the writes that wait for each other.
+    pub(super) fn group(self) -> &'a Group {
+        &self.0.group
     }
 
     /// Runs a function in a read transaction: it sees one commit, whatever is written meanwhile.

@@ -44,6 +44,7 @@ mod codec;
 mod config;
 mod environment;
 mod error;
+mod group;
 mod snapshot;
 mod write;
 

@@ -328,6 +328,33 @@ fn one_snapshot_answers_for_several_views_as_of_one_commit() -> Result<()> {
 }
 
 #[test]
+fn writes_that_wait_for_each_other_are_all_made_and_fail_alone() -> Result<()> {
+    let (folder, view, other) = (folder()?, numbers(1)?, view(1, &["float64"], "0s", "0s")?);
+    let store = open(folder.path())?;
+    write(&store, &view, &[0], 1)?;
+    std::thread::scope(|scope| {
+        let work = |thread: i64| {
+            let (store, view, other) = (&store, &view, &other);
+            move || -> Result<()> {
+                for round in 0..25 {
+                    assert_eq!(write(store, view, &[thread * 100 + round], 2)?, 1);
+                    // One that can't be made, since the view is stored with other features.
+                    let wrong = rows(&[(thread, 10)], vec![Arc::new(arrow::array::Float64Array::from(vec![0.5]))])?;
+                    let error = store.write_now(other, &wrong, at(20), None).unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::Corrupt);
+                }
+                Ok(())
+            }
+        };
+        let threads: Vec<_> = (1..9).map(|thread| scope.spawn(work(thread))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("no panic"))
+    })?;
+    let ids: Vec<i64> = (1..9).flat_map(|thread| (0..25).map(move |round| thread * 100 + round)).collect();
+    assert_eq!(read(&store, &view, &ids)?, ids.iter().map(|id| Some(id * 2)).collect::<Vec<_>>());
+    Ok(())
+}
+
+#[test]
 fn a_damaged_row_fails_reads_and_writes_of_its_key_and_names_the_view() -> Result<()> {
     let (folder, view) = (folder()?, numbers(1)?);
     let store = open(folder.path())?;
