@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use lodestore::core::Error;
 use lodestore::core::online::OnlineCell;
 use lodestore::core::types::Value;
-use lodestore::{OnlineAnswer, OnlinePlan};
+use lodestore::{OnlineAnswer, OnlinePlan, PlannedKey};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyCapsule, PyDict, PyList, PyString};
 
@@ -18,12 +19,28 @@ use crate::error::Result;
 pub(crate) struct PyOnlinePlan {
     pub(crate) plan: Arc<OnlinePlan>,
     names: Vec<Py<PyString>>,
+    key_names: Vec<Py<PyString>>,
+    key_schema: SchemaRef,
 }
 
 impl PyOnlinePlan {
     pub(crate) fn new(py: Python<'_>, plan: Arc<OnlinePlan>) -> Self {
-        let names = plan.columns().iter().map(|column| PyString::intern(py, &column.name).unbind()).collect();
-        Self { plan, names }
+        let text = |name: &str| PyString::intern(py, name).unbind();
+        let names = plan.columns().iter().map(|column| text(&column.name)).collect();
+        let key_names = plan.key_columns().iter().map(|key| text(&key.name)).collect();
+        let field = |key: &PlannedKey| Field::new(&key.name, key.key_type.feature_type().to_arrow(), true);
+        let key_schema = Arc::new(Schema::new(plan.key_columns().iter().map(field).collect::<Vec<_>>()));
+        Self { plan, names, key_names, key_schema }
+    }
+
+    /// Returns the names of the caller's key columns.
+    pub(crate) fn key_names(&self) -> &[Py<PyString>] {
+        &self.key_names
+    }
+
+    /// Returns the key columns as those of a batch.
+    pub(crate) fn key_schema(&self) -> SchemaRef {
+        Arc::clone(&self.key_schema)
     }
 }
 

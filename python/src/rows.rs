@@ -17,6 +17,7 @@ use pyo3_arrow::input::AnyRecordBatch;
 
 use crate::convert::{column, inferred_type};
 use crate::error::Result;
+use crate::response::PyOnlinePlan;
 
 /// The types that columns of plain Python values take.
 pub(crate) enum Declared<'a> {
@@ -74,6 +75,40 @@ pub(crate) fn batch(rows: &Bound<'_, PyAny>, declared: &Declared<'_>) -> Result<
         return batches.pop().ok_or_else(|| lodestore::core::Error::internal("a batch went missing").into());
     }
     Ok(concat_batches(&schema, &batches).map_err(lodestore::core::Error::from)?)
+}
+
+/// Reads the rows of an online request, also as the list of dicts that the caller has.
+pub(crate) fn online_rows(rows: &Bound<'_, PyAny>, plan: &PyOnlinePlan) -> Result<RecordBatch> {
+    let declared = Declared::KeysOf(&plan.plan);
+    let Ok(list) = rows.cast::<PyList>() else { return batch(rows, &declared) };
+    if let Some(keys) = keys_alone(list, plan)? {
+        return Ok(keys);
+    }
+    let rows = rows.py().import("lodestore._rows")?.call_method1("rows_of", ("entity_rows", list))?;
+    batch(&rows, &declared)
+}
+
+/// Reads dicts that have the keys of a plan and nothing else, as most requests do; `None` for any other.
+fn keys_alone(rows: &Bound<'_, PyList>, plan: &PyOnlinePlan) -> Result<Option<RecordBatch>> {
+    let names = plan.key_names();
+    if rows.is_empty() || names.is_empty() {
+        return Ok(None);
+    }
+    let mut values: Vec<Vec<Bound<'_, PyAny>>> = names.iter().map(|_| Vec::with_capacity(rows.len())).collect();
+    for row in rows {
+        let Ok(row) = row.cast_exact::<PyDict>() else { return Ok(None) };
+        if row.len() != names.len() {
+            return Ok(None);
+        }
+        for (name, values) in names.iter().zip(&mut values) {
+            let Some(value) = row.get_item(name)? else { return Ok(None) };
+            values.push(value);
+        }
+    }
+    let keys = plan.plan.key_columns().iter().zip(&values);
+    let arrays = keys.map(|(key, values)| column(&key.name, values, Some(&key.key_type.feature_type())));
+    let keys = RecordBatch::try_new(plan.key_schema(), arrays.collect::<Result<_>>()?);
+    Ok(Some(keys.map_err(lodestore::core::Error::from)?))
 }
 
 fn from_columns(columns: &Bound<'_, PyDict>, declared: &Declared<'_>) -> Result<RecordBatch> {

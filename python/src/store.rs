@@ -27,7 +27,7 @@ use crate::job::PyRetrievalJob;
 use crate::plan::PyPlan;
 use crate::progress::Line;
 use crate::response::{PyOnlinePlan, PyOnlineResponse};
-use crate::rows::{Declared, batch, frame, key_types, view_types};
+use crate::rows::{Declared, batch, frame, key_types, online_rows, view_types};
 use crate::runtime::{run, wait, wait_if_needed};
 
 /// How many plans are kept; beyond, all are forgotten.
@@ -229,7 +229,7 @@ impl PyFeatureStore {
         use_defaults: bool,
     ) -> Result<PyOnlineResponse> {
         let plan = self.online_plan(py, features, full_feature_names)?;
-        let rows = batch(rows, &Declared::KeysOf(&plan.get().plan))?;
+        let rows = online_rows(rows, plan.get())?;
         let defaults = if use_defaults { Defaults::ForMissing } else { Defaults::None };
         let is_short = rows.num_rows() <= FEW_ROWS;
         let answer = self.store.online_features(&plan.get().plan, rows, defaults);

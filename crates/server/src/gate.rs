@@ -119,10 +119,10 @@ async fn limited(state: &Arc<AppState>, guard: Guard, request: Request, next: Ne
     let _place = state.admit()?;
     let answer = caught(next.run(Request::from_parts(parts, Body::from(body))));
     if matches!(guard, Guard::Patient(_)) {
-        return answer.await;
+        return body::held(state, answer.await?);
     }
     match timeout(state.limits.request_time, answer).await {
-        Ok(answer) => answer,
+        Ok(answer) => body::held(state, answer?),
         Err(_) => Err(Refusal::new(
             StatusCode::GATEWAY_TIMEOUT,
             Error::unavailable(format!(

@@ -9,9 +9,11 @@ pub struct Limits {
     pub body_bytes: usize,
     /// The rows of a request: entity keys to read, or rows to write.
     pub entities: usize,
+    /// The values of an answer: rows times features.
+    pub values: usize,
     /// The requests that are worked on at the same time; more are refused at once.
     pub in_flight: usize,
-    /// The bytes of all bodies that are being received.
+    /// The bytes of all bodies that are being received, and of large answers that are being sent.
     pub buffered_bytes: usize,
     /// How long an answer may take. Materialisation has no such limit.
     pub request_time: Duration,
@@ -28,6 +30,7 @@ impl Default for Limits {
         Self {
             body_bytes: 10 << 20,
             entities: 10_000,
+            values: 2_500_000,
             in_flight: 1_024,
             buffered_bytes: 256 << 20,
             request_time: Duration::from_secs(30),

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use arrow::array::RecordBatch;
 use axum::http::HeaderMap;
-use lodestore::FeatureStore;
+use lodestore::core::time::Stopwatch;
 use lodestore::core::{Error, Result};
+use lodestore::{Defaults, FeatureStore, OnlineAnswer, OnlinePlan};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::auth::{Action, Authorizer, Caller, credential};
@@ -88,7 +91,43 @@ impl AppState {
         Err(Error::invalid(format!("the request has {count} rows; at most {most} are taken (max_entities)")))
     }
 
-    /// Counts bytes that are being received, until the answer is dropped.
+    /// Writes with the store on a thread that may wait for the disk: those that answer requests go on.
+    ///
+    /// # Errors
+    /// Those of the work; `Internal` if it panicked.
+    pub(crate) async fn writing<T, W>(&self, work: impl FnOnce(Arc<FeatureStore>) -> W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        let (work, runtime) = (work(Arc::clone(&self.store)), Handle::current());
+        let done = tokio::task::spawn_blocking(move || runtime.block_on(work)).await;
+        done.map_err(|e| Error::internal("a write ended early").with_source(e))?
+    }
+
+    /// Reads features, and measures how long that takes.
+    ///
+    /// # Errors
+    /// `Invalid` for more values than an answer may have; else as [`FeatureStore::online_features`].
+    pub(crate) async fn read(
+        &self,
+        plan: &Arc<OnlinePlan>,
+        keys: RecordBatch,
+        defaults: Defaults,
+    ) -> Result<OnlineAnswer> {
+        let (rows, columns, most) = (keys.num_rows(), plan.columns().len(), self.limits.values);
+        if rows.saturating_mul(columns) > most {
+            return Err(Error::invalid(format!(
+                "the request asks for {columns} features of {rows} rows; at most {most} values are answered at once"
+            )));
+        }
+        let reading = Stopwatch::start();
+        let answer = self.store.online_features(plan, keys, defaults).await?;
+        self.metrics.store_read(reading.elapsed());
+        Ok(answer)
+    }
+
+    /// Counts bytes that are being received or sent, until the answer is dropped.
     pub(crate) fn buffer(self: &Arc<Self>) -> Buffered {
         Buffered { state: Arc::clone(self), bytes: 0 }
     }
@@ -105,7 +144,7 @@ impl AppState {
     }
 }
 
-/// Bytes of a body that is being received.
+/// Bytes of a body that is being received or sent.
 pub(crate) struct Buffered {
     state: Arc<AppState>,
     bytes: usize,
@@ -120,7 +159,9 @@ impl Buffered {
         self.bytes += bytes;
         let all = self.state.buffered.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if all > self.state.limits.buffered_bytes {
-            return Err(Error::unavailable("the server receives too many large bodies at the same time; try again"));
+            return Err(Error::unavailable(
+                "the server receives or sends too many large bodies at the same time; try again",
+            ));
         }
         Ok(())
     }

@@ -128,7 +128,11 @@ class FeatureStore:
         """Writes what arrived since the watermark, up to ``end_us``. Returns a report as `materialize` does."""
 
     def online_features(
-        self, features: list[str] | str, rows: Rows, full_feature_names: bool, use_defaults: bool
+        self,
+        features: list[str] | str,
+        rows: Rows | list[Mapping[str, object]],
+        full_feature_names: bool,
+        use_defaults: bool,
     ) -> OnlineResponse:
         """Reads features of keys as of now. Row i of the answer is row i of ``rows``. Features as in
         `historical_features`.

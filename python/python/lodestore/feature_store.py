@@ -672,7 +672,7 @@ class FeatureStore:
         >>> answer.to_dict()
         {'driver_id': [1001], 'trips': [12]}
         """
-        rows = rows_of("entity_rows", entity_rows)
+        rows = entity_rows if type(entity_rows) is list else rows_of("entity_rows", entity_rows)
         return OnlineResponse(self._store.online_features(_asked(features), rows, full_feature_names, use_defaults))
 
     async def get_online_features_async(

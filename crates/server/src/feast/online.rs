@@ -9,7 +9,6 @@ use axum::response::Response;
 use bytes::Bytes;
 use lodestore::core::name::FeatureRef;
 use lodestore::core::request::ColumnNames;
-use lodestore::core::time::Stopwatch;
 use lodestore::core::{Error, ErrorKind, Result};
 use lodestore::{AskedFeatures, Defaults, OnlineAnswer};
 use serde::Deserialize;
@@ -92,9 +91,7 @@ pub(crate) async fn get_online_features(
     let rows = request.entities.rows()?;
     state.check_entities(rows)?;
     let keys = request.entities.to_batch(&plan, rows)?;
-    let reading = Stopwatch::start();
-    let answer = state.store.online_features(&plan, keys, Defaults::None).await?;
-    state.metrics.store_read(reading.elapsed());
+    let answer = state.read(&plan, keys, Defaults::None).await?;
     let versions = request.include_feature_view_version_metadata.unwrap_or_default();
     let versions = if versions { Versions::Told } else { Versions::Untold };
     let mut response = json_text(StatusCode::OK, written(&state, &answer, versions)?);

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
+use lodestore::FeatureStore;
 use lodestore::core::name::{SourceName, ViewName, ViewRef};
 use lodestore::core::online::WriteReport;
 use lodestore::core::{Error, ErrorKind, Result};
@@ -141,7 +142,7 @@ pub(crate) async fn pushed(
     })?;
     check_rows(state, &rows)?;
     let batch = Frame::of(&views).to_batch(rows, others)?;
-    let report = state.store.push(&source, &batch).await?;
+    let report = state.writing(|store| async move { store.push(&source, &batch).await }).await?;
     state.metrics.rows_written(report.written);
     Ok(report)
 }
@@ -158,7 +159,8 @@ pub(crate) async fn written(
     let version = state.store.feature_view(&reference).await?;
     check_rows(state, &rows)?;
     let batch = Frame::of([&version]).to_batch(rows, others)?;
-    let report = state.store.write_to_online_store(&reference.name, &batch).await?;
+    let write = |store: Arc<FeatureStore>| async move { store.write_to_online_store(&reference.name, &batch).await };
+    let report = state.writing(write).await?;
     state.metrics.rows_written(report.written);
     Ok(report)
 }

@@ -6,7 +6,7 @@ use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema};
 use lodestore::core::online::FeatureStatus;
 use lodestore::core::request::ColumnNames;
-use lodestore::core::time::{EventTime, Stopwatch};
+use lodestore::core::time::EventTime;
 use lodestore::core::{Error, Result};
 use lodestore::{AskedFeatures, Defaults, OnlineAnswer, OnlinePlan};
 use prost_types::Timestamp;
@@ -27,9 +27,7 @@ pub(super) async fn online_features(
 ) -> Result<Answer<GetOnlineFeaturesResponse>> {
     let plan = plan(&state, &request).await?;
     let rows = rows(&state, &plan, &request)?;
-    let watch = Stopwatch::start();
-    let answer = state.store.online_features(&plan, rows, Defaults::None).await?;
-    state.metrics.store_read(watch.elapsed());
+    let answer = state.read(&plan, rows, Defaults::None).await?;
     let mut message = to_message(&state, &answer)?;
     if request.include_feature_view_version_metadata
         && let Some(metadata) = &mut message.metadata

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema};
+use lodestore::FeatureStore;
 use lodestore::core::definition::ViewVersion;
 use lodestore::core::name::{SourceName, ViewName, ViewRef};
 use lodestore::core::types::{FeatureType, can_widen};
@@ -30,7 +31,7 @@ pub(super) async fn push(state: Arc<AppState>, request: PushRequest) -> Result<A
     let source = SourceName::new(&request.stream_feature_view)?;
     let views = state.store.pushed_views(&source).await?;
     let row = row(&views, &request.features, &request.typed_features)?;
-    let report = state.store.push(&source, &row).await?;
+    let report = state.writing(|store| async move { store.push(&source, &row).await }).await?;
     state.metrics.rows_written(report.written);
     Ok(Answer::of(PushResponse { status: true }))
 }
@@ -42,7 +43,8 @@ pub(super) async fn write(
     let name = ViewName::new(&request.feature_view_name)?;
     let view = state.store.feature_view(&ViewRef { name: name.clone(), version: None }).await?;
     let row = row(&[view], &request.features, &request.typed_features)?;
-    let report = state.store.write_to_online_store(&name, &row).await?;
+    let write = |store: Arc<FeatureStore>| async move { store.write_to_online_store(&name, &row).await };
+    let report = state.writing(write).await?;
     state.metrics.rows_written(report.written);
     Ok(Answer::of(WriteToOnlineStoreResponse { status: true }))
 }

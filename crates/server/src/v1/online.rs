@@ -12,7 +12,7 @@ use bytes::Bytes;
 use lodestore::core::Result;
 use lodestore::core::online::FeatureStatus;
 use lodestore::core::request::ColumnNames;
-use lodestore::core::time::{EventTime, Stopwatch};
+use lodestore::core::time::EventTime;
 use lodestore::{AskedFeatures, Defaults, OnlineAnswer, OnlinePlan};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -127,7 +127,7 @@ async fn answer_to_json(state: &AppState, body: &[u8]) -> Result<(OnlineAnswer, 
     let rows = request.entities.rows()?;
     state.check_entities(rows)?;
     let keys = request.entities.to_batch(&plan, rows)?;
-    let answer = read(state, &plan, keys, defaults(request.use_defaults)).await?;
+    let answer = state.read(&plan, keys, defaults(request.use_defaults)).await?;
     Ok((answer, service.map(str::to_owned)))
 }
 
@@ -142,7 +142,7 @@ async fn answer_to_rows(
         asked.features.iter().flat_map(|all| all.split(',')).map(str::trim).filter(|text| !text.is_empty()).collect();
     let service = asked.feature_service.as_deref();
     let plan = plan(state, service, &refs, names(asked.full_feature_names)).await?;
-    let answer = read(state, &plan, rows, defaults(asked.use_defaults)).await?;
+    let answer = state.read(&plan, rows, defaults(asked.use_defaults)).await?;
     Ok((answer, service.map(str::to_owned)))
 }
 
@@ -154,13 +154,6 @@ async fn plan(state: &AppState, service: Option<&str>, refs: &[&str], names: Col
         Some(name) => state.store.online_plan(AskedFeatures::Service(name), names).await,
         None => state.store.online_plan(AskedFeatures::Refs(refs), names).await,
     }
-}
-
-async fn read(state: &AppState, plan: &Arc<OnlinePlan>, rows: RecordBatch, defaults: Defaults) -> Result<OnlineAnswer> {
-    let reading = Stopwatch::start();
-    let answer = state.store.online_features(plan, rows, defaults).await?;
-    state.metrics.store_read(reading.elapsed());
-    Ok(answer)
 }
 
 fn names(are_full: bool) -> ColumnNames {

@@ -112,7 +112,7 @@ pub(crate) async fn push(
     let source: SourceName = target.push_source.ok_or_else(|| missing("push_source"))?.parse()?;
     let rows = ipc::read(&body)?;
     state.check_entities(rows.num_rows())?;
-    let report = state.store.push(&source, &rows).await?;
+    let report = state.writing(|store| async move { store.push(&source, &rows).await }).await?;
     state.metrics.rows_written(report.written);
     Ok(told(report))
 }
@@ -149,7 +149,7 @@ pub(crate) async fn write(
     let view: ViewName = target.feature_view.ok_or_else(|| missing("feature_view"))?.parse()?;
     let rows = ipc::read(&body)?;
     state.check_entities(rows.num_rows())?;
-    let report = state.store.write_to_online_store(&view, &rows).await?;
+    let report = state.writing(|store| async move { store.write_to_online_store(&view, &rows).await }).await?;
     state.metrics.rows_written(report.written);
     Ok(told(report))
 }
