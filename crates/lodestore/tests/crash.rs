@@ -2,6 +2,7 @@
 //! whole, no watermark runs ahead of its rows, and the end is that of a store that was never killed.
 //!
 //! The test runs its own program again as the process to be killed.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may end like this, and tell why")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -13,6 +13,7 @@ Conventions, the same for every function:
 * What may take long releases the GIL, and stops with KeyboardInterrupt when Ctrl-C is pressed.
 """
 
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Protocol, TypeAlias, final
 
@@ -130,7 +131,7 @@ class FeatureStore:
     def online_features(
         self,
         features: list[str] | str,
-        rows: Rows | list[Mapping[str, object]],
+        rows: Rows | Sequence[Mapping[str, object]],
         full_feature_names: bool,
         use_defaults: bool,
     ) -> OnlineResponse:

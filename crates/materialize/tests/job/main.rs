@@ -1,4 +1,5 @@
 //! Batch jobs by rules M1 to M4, O1 and O2, over the engine and the store in memory.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end like this")]
 
 mod properties;
 mod world;

@@ -142,6 +142,9 @@ pub(crate) struct World {
     pub(crate) options: JobOptions,
 }
 
+/// What is seen of a store: for each moment the answer of each key, and the watermark.
+pub(crate) type State = (Vec<Vec<Option<i64>>>, Watermark);
+
 impl World {
     /// Returns a view of `a: int64` and `b: string` over a source with these time settings.
     pub(crate) fn new(times: &str, table: &[Row]) -> std::result::Result<Self, Failed> {
@@ -206,7 +209,7 @@ feature_views: [{{name: v, entities: [user], source: s, schema: [{{name: a, type
     }
 
     /// Returns everything that can be seen of the store: answers at many moments, and the watermark.
-    pub(crate) fn state(&self) -> std::result::Result<(Vec<Vec<Option<i64>>>, Watermark), Failed> {
+    pub(crate) fn state(&self) -> std::result::Result<State, Failed> {
         let moments = (1_000..1_010).chain([2_000, i64::MAX - 1]);
         let answers = moments.map(|at| self.read(&(0..10).collect::<Vec<_>>(), at));
         Ok((answers.collect::<std::result::Result<_, Failed>>()?, self.watermark()))

@@ -90,7 +90,7 @@ mod tests {
         field.with_metadata([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())].into())
     }
 
-    fn point(fields: [Field; 2]) -> ArrayRef {
+    fn point(fields: &[Field; 2]) -> ArrayRef {
         let columns: Vec<ArrayRef> =
             vec![Arc::new(Int32Array::from(vec![1, 2])), Arc::new(StringArray::from(vec!["a", "b"]))];
         Arc::new(StructArray::new(Fields::from(fields.to_vec()), columns, None))
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn fields_of_structs_are_found_by_name_widened_and_filled_with_nulls() {
-        let array = point([Field::new("x", DataType::Int32, true), Field::new("label", DataType::Utf8, true)]);
+        let array = point(&[Field::new("x", DataType::Int32, true), Field::new("label", DataType::Utf8, true)]);
         let fields = vec![Field::new("added", DataType::Int32, true), Field::new("x", DataType::Int64, true)];
         let answer = conform(&array, &Field::new_struct("point", fields, true)).unwrap();
         assert_eq!(column(&answer, "x").as_ref(), &Int64Array::from(vec![1, 2]));
@@ -117,7 +117,7 @@ mod tests {
             with_id(Field::new("label", DataType::Int32, true), 1),
             with_id(Field::new("x", DataType::Int32, true), 3),
         ];
-        let answer = conform(&point(fields), &Field::new_struct("point", renamed, true)).unwrap();
+        let answer = conform(&point(&fields), &Field::new_struct("point", renamed, true)).unwrap();
         assert_eq!(column(&answer, "label").as_ref(), &Int32Array::from(vec![1, 2]));
         assert_eq!(column(&answer, "x").null_count(), 2);
     }
@@ -127,7 +127,7 @@ mod tests {
         let fields = [Field::new("x", DataType::Int32, true), Field::new("label", DataType::Utf8, true)];
         let item = Arc::new(Field::new_struct("item", fields.to_vec(), true));
         let offsets = arrow::buffer::OffsetBuffer::from_lengths([2]);
-        let list: ArrayRef = Arc::new(ListArray::new(item, offsets, point(fields), None));
+        let list: ArrayRef = Arc::new(ListArray::new(item, offsets, point(&fields), None));
         let wanted = Field::new_struct("element", vec![Field::new("x", DataType::Int64, true)], true);
         let answer = conform(&list, &Field::new_list("points", wanted, true)).unwrap();
         let points = answer.as_list::<i32>().value(0);

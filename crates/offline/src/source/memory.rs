@@ -15,7 +15,9 @@ use super::{Bounds, Rows, Scan, Table, as_in_views, projection};
 
 /// Frames by the names of their sources.
 #[derive(Debug, Default)]
-pub(crate) struct Frames(RwLock<HashMap<String, (SchemaRef, Arc<[RecordBatch]>)>>);
+pub(crate) struct Frames(RwLock<HashMap<String, KeptFrame>>);
+
+type KeptFrame = (SchemaRef, Arc<[RecordBatch]>);
 
 impl Frames {
     /// Keeps a frame, in place of the one that was kept under this name.

@@ -91,9 +91,9 @@ impl<'a> FileReader<'a> {
             .with_row_groups(vec![unit.group])
             .with_projection(self.mask())
             .with_batch_size(batch_rows);
-        let (runs, whole) = (&unit.runs, [0..unit.group_rows]);
-        let builder =
-            if *runs == whole { builder } else { builder.with_row_selection(selection(runs, unit.group_rows)) };
+        let runs = &unit.runs;
+        let is_whole = matches!(runs.as_slice(), [run] if *run == (0..unit.group_rows));
+        let builder = if is_whole { builder } else { builder.with_row_selection(selection(runs, unit.group_rows)) };
         let reader = builder.build().map_err(|e| in_file(e.into()))?;
         let mut left = RunWalk { runs: runs.clone().into_iter(), current: 0..0 };
         let (group_start, file_start) = (unit.group_start, unit.file_start);

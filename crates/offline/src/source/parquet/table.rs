@@ -197,7 +197,8 @@ impl ParquetTable {
             for (group, kept) in kept.iter().copied().enumerate() {
                 let group_rows = metadata.metadata().row_group(group).num_rows() as u64;
                 if kept {
-                    units.push(Unit { file, group, group_rows, group_start, file_start, runs: vec![0..group_rows] });
+                    let runs = std::iter::once(0..group_rows).collect();
+                    units.push(Unit { file, group, group_rows, group_start, file_start, runs });
                     found.bytes += reader.bytes(group);
                     found.rows = found.rows.map(|rows| rows + group_rows);
                 }
@@ -207,9 +208,9 @@ impl ParquetTable {
             found.row_groups_read += read;
             found.row_groups_pruned += kept.len() as u64 - read;
             if read > 0 {
-                found.files_read += 1
+                found.files_read += 1;
             } else {
-                found.files_pruned += 1
+                found.files_pruned += 1;
             }
             file_start += group_start;
         }
