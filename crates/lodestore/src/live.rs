@@ -20,7 +20,7 @@ use crate::online::OnlinePlan;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Without a look for so long, whoever looked is gone: a forked child has none of its parent's threads.
-const GONE_AFTER: Duration = Duration::from_secs(5);
+const GONE_AFTER: Duration = Duration::from_secs(1);
 
 /// How many plans are kept. Beyond, all are forgotten: callers that never ask twice gain nothing from them.
 const MOST_PLANS: usize = 1024;
