@@ -148,7 +148,8 @@ class ArrowRows:
         ImportError
             If pyarrow is not installed.
         """
-        return optional("pyarrow", "arrow").table(self._collected())
+        # Not `pyarrow.table`, which imports pandas to see whether it was given a frame.
+        return optional("pyarrow", "arrow").RecordBatchReader.from_stream(self._collected()).read_all()
 
     def to_df(self) -> pandas.DataFrame:
         """Returns the rows as a pandas frame.
