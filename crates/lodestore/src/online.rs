@@ -8,7 +8,7 @@ use lodestore_core::entity_key::EntityKeys;
 use lodestore_core::online::{FeatureStatus, OnlineCell, OnlineColumn, OnlineRows, OnlineView, ViewKeys};
 use lodestore_core::registry::Snapshot;
 use lodestore_core::request::{ColumnNames, FeatureRequest};
-use lodestore_core::types::{FeatureType, KeyType, Value, ValueBuilder};
+use lodestore_core::types::{FeatureType, KeyType, Value};
 use lodestore_core::{Error, Result};
 
 use crate::live::AskedFeatures;
@@ -200,15 +200,7 @@ impl OnlineAnswer {
     /// As [`OnlineAnswer::cell`].
     pub fn column(&self, column: usize) -> Result<OnlineColumn> {
         let planned = self.plan.columns.get(column).ok_or_else(|| Error::internal("there is no such column"))?;
-        let mut values = ValueBuilder::new(&planned.feature_type, self.len());
-        let (mut statuses, mut event_times) = (Vec::with_capacity(self.len()), Vec::with_capacity(self.len()));
-        for row in 0..self.len() {
-            let cell = self.cell(column, row)?;
-            values.push(cell.value)?;
-            statuses.push(cell.status);
-            event_times.push(cell.event_time);
-        }
-        Ok(OnlineColumn { values: values.finish()?, statuses, event_times })
+        OnlineColumn::from_cells(&planned.feature_type, self.len(), |row| self.cell(column, row))
     }
 
     /// Returns the caller's columns and the features as one batch.

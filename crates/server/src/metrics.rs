@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use lodestore::core::online::FeatureStatus;
+use lodestore::core::request::FeatureRequest;
 use lodestore::core::time::{Clock, EventTime, SystemClock};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -166,6 +167,13 @@ impl Metrics {
     /// Counts rows that a push or write stored.
     pub fn rows_written(&self, rows: u64) {
         self.rows_written.inc_by(rows);
+    }
+
+    /// Counts what was found in each view of a request.
+    pub fn found_in_views(&self, request: &FeatureRequest, found: &[Found]) {
+        for (view, found) in request.views.iter().zip(found) {
+            self.found(view.version.name().as_str(), found);
+        }
     }
 
     /// Counts what was found in a view.

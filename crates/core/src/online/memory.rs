@@ -8,8 +8,8 @@ use arrow::array::{ArrayRef, new_null_array};
 use async_trait::async_trait;
 
 use super::{
-    Capability, Cells, Entry, FeatureMask, FeatureStatus, KeyState, Merged, OnlineCell, OnlineRows, OnlineStore,
-    OnlineView, ViewKeys, Watermark, WriteReport, status_of,
+    Capability, Cells, Entry, FeatureMask, KeyState, Merged, OnlineCell, OnlineRows, OnlineStore, OnlineView, ViewKeys,
+    Watermark, WriteReport,
 };
 use crate::definition::ViewVersion;
 use crate::entity_key::EntityKeys;
@@ -164,12 +164,7 @@ impl OnlineRows for FoundRows {
         let state = states.get(key).ok_or_else(|| Error::internal("no such key"))?.as_ref();
         let winner = state.and_then(|state| state.winner(feature, self.as_of, version.availability_delay()));
         let row = winner.map(|entry| (entry.stamp, entry.cells.0[feature].is_null(0)));
-        let status = status_of(row, version.ttl(), self.as_of);
-        let event_time = row.map(|(stamp, _)| stamp.event).filter(|&event| event != EventTime::MIN);
-        let value = match winner {
-            Some(entry) if status == FeatureStatus::Present => Value::of(entry.cells.0[feature].as_ref(), 0)?,
-            _ => None,
-        };
-        Ok(OnlineCell { status, value, event_time })
+        let value = || winner.map_or(Ok(None), |entry| Value::of(entry.cells.0[feature].as_ref(), 0));
+        OnlineCell::of(row, version.ttl(), self.as_of, value)
     }
 }

@@ -13,8 +13,8 @@ use crate::definition::ViewVersion;
 use crate::entity_key::EntityKeys;
 use crate::error::{Error, Result};
 use crate::name::ProjectName;
-use crate::rows::FeatureRows;
-use crate::time::EventTime;
+use crate::rows::{FeatureRows, RowStamp};
+use crate::time::{EventTime, Micros};
 use crate::types::{FeatureType, Value, ValueBuilder};
 
 pub use memory::MemoryOnlineStore;
@@ -122,10 +122,22 @@ impl OnlineColumn {
     /// # Errors
     /// `Corrupt` if a stored row is damaged; `Internal` if there is no such view or feature.
     pub fn of(found: &dyn OnlineRows, view: usize, keys: usize, feature: usize, ty: &FeatureType) -> Result<Self> {
+        Self::from_cells(ty, keys, |key| found.get(view, key, feature))
+    }
+
+    /// Returns the column of so many cells with values of a type.
+    ///
+    /// # Errors
+    /// Those of `cell`; `Internal` for a value of another type.
+    pub fn from_cells<'a>(
+        ty: &FeatureType,
+        keys: usize,
+        cell: impl Fn(usize) -> Result<OnlineCell<'a>>,
+    ) -> Result<Self> {
         let mut values = ValueBuilder::new(ty, keys);
         let (mut statuses, mut event_times) = (Vec::with_capacity(keys), Vec::with_capacity(keys));
         for key in 0..keys {
-            let cell = found.get(view, key, feature)?;
+            let cell = cell(key)?;
             values.push(cell.value)?;
             statuses.push(cell.status);
             event_times.push(cell.event_time);
@@ -153,6 +165,26 @@ pub struct OnlineCell<'a> {
     /// The event time of the row that answered, also where its value is too old; `None` where there
     /// is no row or the row is timeless.
     pub event_time: Option<EventTime>,
+}
+
+impl<'a> OnlineCell<'a> {
+    /// Returns the cell of the row that answers, given by its stamp and whether its value is null; the value is
+    /// looked at only if it is `Present`.
+    ///
+    /// # Errors
+    /// Those of `value`.
+    #[inline]
+    pub fn of(
+        row: Option<(RowStamp, bool)>,
+        ttl: Option<Micros>,
+        as_of: EventTime,
+        value: impl FnOnce() -> Result<Option<Value<'a>>>,
+    ) -> Result<Self> {
+        let status = status_of(row, ttl, as_of);
+        let event_time = row.map(|(stamp, _)| stamp.event).filter(|&event| event != EventTime::MIN);
+        let value = if status == FeatureStatus::Present { value()? } else { None };
+        Ok(Self { status, value, event_time })
+    }
 }
 
 /// The rows that were found at one moment, as they are stored: a value is looked at when it is asked for.

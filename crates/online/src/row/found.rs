@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use lodestore_core::online::{FeatureStatus, OnlineCell, OnlineRows, status_of};
+use lodestore_core::online::{OnlineCell, OnlineRows};
 use lodestore_core::rows::RowStamp;
 use lodestore_core::time::{EventTime, Micros};
 use lodestore_core::types::{FeatureType, Value};
@@ -125,15 +125,9 @@ impl FoundView {
         found: Option<(RowStamp, Option<&'a [u8]>)>,
         as_of: EventTime,
     ) -> Result<OnlineCell<'a>> {
-        let status = status_of(found.map(|(stamp, slot)| (stamp, slot.is_none())), self.ttl, as_of);
-        let event_time = found.map(|(stamp, _)| stamp.event).filter(|&event| event != EventTime::MIN);
-        let value = match found {
-            Some((_, Some(bytes))) if status == FeatureStatus::Present => {
-                Some(value(&self.layout.record.fields[feature].shape, &self.layout.types[feature], bytes)?)
-            }
-            _ => None,
-        };
-        Ok(OnlineCell { status, value, event_time })
+        let (shape, ty) = (&self.layout.record.fields[feature].shape, &self.layout.types[feature]);
+        let read = || found.and_then(|(_, slot)| slot).map(|bytes| value(shape, ty, bytes)).transpose();
+        OnlineCell::of(found.map(|(stamp, slot)| (stamp, slot.is_none())), self.ttl, as_of, read)
     }
 }
 

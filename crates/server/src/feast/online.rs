@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::error::{FeastRefusal, Refusal};
 use crate::gate::AskedService;
-use crate::json::column::{ColumnWriter, NoTime, end_list, repeat};
+use crate::json::column::{BYTES_OF_VALUE, ColumnWriter, NoTime, end_list, repeat};
 use crate::json::keys::Columns;
 use crate::json::read::{Text, parse};
 use crate::json::write::{Moments, int, item, separator, text, texts};
@@ -24,9 +24,6 @@ use crate::metrics::Found;
 use crate::openapi::OnlineFeaturesResponse;
 use crate::respond::json_text;
 use crate::state::AppState;
-
-/// About how many bytes one value with its status and time takes.
-const BYTES_OF_VALUE: usize = 56;
 
 /// The time of a key: Feast gives them the epoch.
 const NO_TIME: &[u8] = b"\"1970-01-01T00:00:00Z\",";
@@ -172,9 +169,7 @@ fn written(state: &AppState, answer: &OnlineAnswer, versions: Versions) -> Resul
         out.push(b']');
     }
     out.extend_from_slice(b"}}");
-    for (view, found) in views.iter().zip(&found) {
-        state.metrics.found(view.version.name().as_str(), found);
-    }
+    state.metrics.found_in_views(plan.request(), &found);
     Ok(out)
 }
 

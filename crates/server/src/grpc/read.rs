@@ -110,9 +110,7 @@ fn to_message(state: &AppState, answer: &OnlineAnswer) -> Result<GetOnlineFeatur
         names.push(column.name.clone());
         results.push(FeatureVector { values, statuses, event_timestamps });
     }
-    for (view, found) in plan.request().views.iter().zip(&found) {
-        state.metrics.found(view.version.name().as_str(), found);
-    }
+    state.metrics.found_in_views(plan.request(), &found);
     let metadata = GetOnlineFeaturesResponseMetadata {
         feature_names: Some(FeatureList { val: names }),
         feature_view_metadata: Vec::new(),

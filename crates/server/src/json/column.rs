@@ -8,6 +8,9 @@ use lodestore::core::time::EventTime;
 use super::write::{Moments, moment, separator, value};
 use crate::metrics::Found;
 
+/// About how many bytes one value with its status and time takes.
+pub(crate) const BYTES_OF_VALUE: usize = 56;
+
 /// The time of what has none, as Feast writes it.
 const EPOCH: &[u8] = b"1970-01-01T00:00:00Z";
 

@@ -1,7 +1,7 @@
 //! Values as JSON text, written straight into a buffer: no tree, no copy.
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, DecimalType};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lodestore::core::types::Value;
@@ -145,7 +145,10 @@ pub(crate) fn value(out: &mut Vec<u8>, value: &Value<'_>, moments: Moments) -> R
             date_parts(out, year, month, day);
             out.push(b'"');
         }
-        Value::Decimal { unscaled, scale } => decimal(out, *unscaled, *scale),
+        // As text: as a number, most readers would round it.
+        Value::Decimal { unscaled, scale } => {
+            text(out, &Decimal128Type::format_decimal(*unscaled, DECIMAL128_MAX_PRECISION, *scale));
+        }
         Value::Text(value) => text(out, value),
         Value::Bytes(value) => text(out, &STANDARD.encode(value)),
         Value::Nested(array) => nested(out, array.as_ref(), 0, moments)?,
@@ -223,24 +226,6 @@ fn map_key(out: &mut Vec<u8>, keys: &dyn Array, place: usize, moments: Moments) 
         text(out, &String::from_utf8_lossy(&key));
     }
     Ok(())
-}
-
-/// Writes a decimal number as text: as a number, most readers would round it.
-fn decimal(out: &mut Vec<u8>, unscaled: i128, scale: i8) {
-    let digits = unscaled.unsigned_abs().to_string();
-    let scale = usize::try_from(scale).unwrap_or(0);
-    out.push(b'"');
-    if unscaled < 0 {
-        out.push(b'-');
-    }
-    let whole = digits.len().saturating_sub(scale);
-    out.extend_from_slice(if whole == 0 { b"0" } else { &digits.as_bytes()[..whole] });
-    if scale > 0 {
-        out.push(b'.');
-        out.extend(std::iter::repeat_n(b'0', scale.saturating_sub(digits.len())));
-        out.extend_from_slice(&digits.as_bytes()[whole..]);
-    }
-    out.push(b'"');
 }
 
 /// Writes a comma before all but the first.

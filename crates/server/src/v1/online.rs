@@ -20,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::ipc;
 use crate::error::OwnRefusal;
 use crate::gate::AskedService;
-use crate::json::column::{ColumnWriter, NoTime};
+use crate::json::column::{BYTES_OF_VALUE, ColumnWriter, NoTime};
 use crate::json::keys::Columns;
 use crate::json::read::{Text, parse};
 use crate::json::write::{Moments, item, separator, text};
@@ -28,9 +28,6 @@ use crate::metrics::Found;
 use crate::openapi::{ErrorAnswer, OnlineFeaturesAnswer};
 use crate::respond::json_text;
 use crate::state::AppState;
-
-/// About how many bytes one value with its status and time takes.
-const BYTES_OF_VALUE: usize = 56;
 
 /// Which features are asked for, and of which entities.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -106,11 +103,11 @@ pub(crate) async fn online_features(
         true => answer_to_rows(&state, &asked, &body).await?,
         false => answer_to_json(&state, &body).await?,
     };
-    count(&state, &answer)?;
     let mut response = if ipc::is_wanted(&headers) {
+        count(&state, &answer)?;
         ipc::respond(&if asked.statuses { with_statuses(&answer)? } else { answer.to_batch()? })?
     } else {
-        json_text(StatusCode::OK, written(&answer)?)
+        json_text(StatusCode::OK, written(&state, &answer)?)
     };
     if let Some(service) = service {
         response.extensions_mut().insert(AskedService(service));
@@ -173,13 +170,11 @@ fn count(state: &AppState, answer: &OnlineAnswer) -> Result<()> {
             found[column.view].add(cell.status, cell.event_time);
         }
     }
-    for (view, found) in plan.request().views.iter().zip(&found) {
-        state.metrics.found(view.version.name().as_str(), found);
-    }
+    state.metrics.found_in_views(plan.request(), &found);
     Ok(())
 }
 
-fn written(answer: &OnlineAnswer) -> Result<Vec<u8>> {
+fn written(state: &AppState, answer: &OnlineAnswer) -> Result<Vec<u8>> {
     let (columns, keys, rows) = (answer.plan().columns(), answer.rows(), answer.len());
     let mut out = Vec::with_capacity(256 + columns.len() * (96 + rows * BYTES_OF_VALUE));
     out.extend_from_slice(b"{\"entities\":{");
@@ -201,8 +196,8 @@ fn written(answer: &OnlineAnswer) -> Result<Vec<u8>> {
     }
     out.extend_from_slice(b"},\"features\":[");
     let mut writer = ColumnWriter::new(Moments::Text, NoTime::Null, rows);
-    // They are counted for both forms of the answer alike.
-    let mut uncounted = Found::default();
+    let request = answer.plan().request();
+    let mut found = vec![Found::default(); request.views.len()];
     for (place, column) in columns.iter().enumerate() {
         separator(&mut out, place);
         out.extend_from_slice(b"{\"name\":");
@@ -210,10 +205,11 @@ fn written(answer: &OnlineAnswer) -> Result<Vec<u8>> {
         out.extend_from_slice(b",\"type\":");
         text(&mut out, &column.feature_type.to_string());
         out.push(b',');
-        writer.feature(&mut out, answer, place, &mut uncounted)?;
+        writer.feature(&mut out, answer, place, &mut found[column.view])?;
         out.push(b'}');
     }
     out.extend_from_slice(b"]}");
+    state.metrics.found_in_views(request, &found);
     Ok(out)
 }
 
