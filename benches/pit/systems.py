@@ -25,7 +25,7 @@ LODESTORE = "lodestore"
 SYSTEMS = {
     system.name: system
     for system in (
-        System(LODESTORE, "lodestore_run.py", "lodestore", forms=("--frame arrow",)),
+        System(LODESTORE, "lodestore_run.py", "lodestore", forms=("--frame path",)),
         System(
             "duckdb_asof",
             "duckdb_asof.py",

@@ -15,11 +15,7 @@ mod rows;
 mod runtime;
 mod store;
 
-use mimalloc::MiMalloc;
 use pyo3::prelude::*;
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[pymodule]
 fn _lodestore(module: &Bound<'_, PyModule>) -> PyResult<()> {

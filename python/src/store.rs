@@ -57,6 +57,9 @@ impl PyFeatureStore {
         let now = now_us.map(EventTime::from_micros);
         let options = OpenOptions { repo_path, settings_file, settings_text: settings, now };
         let store = Arc::new(py.detach(|| FeatureStore::open(&options))?);
+        if store.memory_limit().is_some() {
+            lodestore_allocator::give_back_at_once();
+        }
         Ok(Self { store, plans: PyDict::new(py).unbind() })
     }
 

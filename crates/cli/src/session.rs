@@ -41,7 +41,11 @@ impl Session {
     /// # Errors
     /// As [`FeatureStore::open`].
     pub fn store(&self) -> Result<FeatureStore> {
-        FeatureStore::open(&self.settings)
+        let store = FeatureStore::open(&self.settings)?;
+        if store.memory_limit().is_some() {
+            lodestore_allocator::give_back_at_once();
+        }
+        Ok(store)
     }
 
     /// Returns the settings of the feature repository.

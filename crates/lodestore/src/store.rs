@@ -37,6 +37,7 @@ pub struct FeatureStore {
     pub(crate) repo: PathBuf,
     pub(crate) components: Components,
     pub(crate) job_options: JobOptions,
+    memory_limit: Option<u64>,
     pub(crate) live: Arc<LiveRegistry>,
 }
 
@@ -56,7 +57,8 @@ impl FeatureStore {
         let mut engine = EngineConfig::new(&repo);
         engine.sources.connections = settings.connections(&repo);
         engine.sources.storage_options = settings.storage_options;
-        engine.memory_limit = settings.offline_store.memory_limit.map(|size| size.0);
+        let memory_limit = settings.offline_store.memory_limit.map(|size| size.0);
+        engine.memory_limit = memory_limit;
         engine.spill_folder = settings.offline_store.spill_path.map(|path| repo.join(path));
         if let Some(threads) = settings.offline_store.threads {
             engine.threads = threads;
@@ -72,14 +74,14 @@ impl FeatureStore {
         };
         let refused = repo.join(&settings.online_store.path).with_extension("refused");
         let job_options = JobOptions { refused_folder: Some(refused), ..job_options(&settings.materialization) };
-        Ok(Self { job_options, ..Self::with_components(settings.project, repo, components) })
+        Ok(Self { job_options, memory_limit, ..Self::with_components(settings.project, repo, components) })
     }
 
     /// Returns a store of given components; relative paths count from `repo`.
     #[must_use]
     pub fn with_components(project: ProjectName, repo: PathBuf, components: Components) -> Self {
         let live = LiveRegistry::new(Arc::clone(&components.registry), project.clone());
-        Self { project, repo, components, job_options: JobOptions::default(), live }
+        Self { project, repo, components, job_options: JobOptions::default(), memory_limit: None, live }
     }
 
     /// Returns the project's name.
@@ -92,6 +94,12 @@ impl FeatureStore {
     #[must_use]
     pub fn repo(&self) -> &Path {
         &self.repo
+    }
+
+    /// Returns how many bytes of memory the process is to hold at the most, by the settings.
+    #[must_use]
+    pub fn memory_limit(&self) -> Option<u64> {
+        self.memory_limit
     }
 
     /// Returns the registry's present state.

@@ -9,7 +9,7 @@ pub(crate) fn resident_bytes() -> Option<u64> {
 }
 
 /// What each thread may take to decode rows, and to write answers, beside what the join itself holds.
-const BYTES_A_THREAD: u64 = 128 << 20;
+const BYTES_A_THREAD: u64 = 64 << 20;
 
 /// The least that a join works with, however small the limit.
 const LEAST: u64 = 16 << 20;

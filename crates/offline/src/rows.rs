@@ -118,6 +118,11 @@ impl RowReader {
         })
     }
 
+    /// Returns whether the columns of the reader's features are of the types of the view as they are.
+    pub(crate) fn is_widened(&self, columns: &[ArrayRef]) -> bool {
+        self.feature_types().iter().zip(columns).all(|(ty, column)| ty == column.data_type())
+    }
+
     /// Returns the columns of the reader's features, of the types of the view.
     pub(crate) fn widened(&self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
         let widened = self.features.iter().zip(columns).map(|(&feature, column)| {

@@ -94,6 +94,8 @@ fn main() {
         ("chosen_fetch", forced(ForcedStrategy::FetchLate)),
         ("kept_rows", forced(ForcedStrategy::KeepRows)),
         ("built_rows", forced(ForcedStrategy::BuildRows)),
+        ("placed_one_by_one", Tuning { columns_at_a_time: Some(1), ..forced(ForcedStrategy::FetchLate) }),
+        ("placed_by_twos", Tuning { columns_at_a_time: Some(2), ..forced(ForcedStrategy::FetchDense) }),
         ("split", Tuning { parts: Some(3), ..forced(ForcedStrategy::FetchLate) }),
         ("split_kept_rows", Tuning { parts: Some(3), ..forced(ForcedStrategy::KeepRows) }),
         ("spilled", Tuning { spill_window: Some(3), parts: Some(2), ..forced(ForcedStrategy::FetchLate) }),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 /// Which crates of the workspace each may depend on, besides for its tests.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("lodestore-core", &[]),
     ("lodestore-registry", &["lodestore-core"]),
     ("lodestore-offline", &["lodestore-core"]),
@@ -15,8 +15,9 @@ const ALLOWED: [(&str, &[&str]); 10] = [
         &["lodestore-core", "lodestore-materialize", "lodestore-offline", "lodestore-online", "lodestore-registry"],
     ),
     ("lodestore-server", &["lodestore"]),
-    ("lodestore-cli", &["lodestore", "lodestore-server"]),
-    ("lodestore-python", &["lodestore"]),
+    ("lodestore-allocator", &[]),
+    ("lodestore-cli", &["lodestore", "lodestore-allocator", "lodestore-server"]),
+    ("lodestore-python", &["lodestore", "lodestore-allocator"]),
     ("lodestore-testkit", &["lodestore-core"]),
 ];
 

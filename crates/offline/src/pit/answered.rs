@@ -1,8 +1,9 @@
 //! Questions that some row answers, in the order of the rows.
 
-use std::ops::Range;
 use std::sync::Arc;
 
+use super::features::Answer;
+use super::fetch::Fetched;
 use super::winners::{Address, NO_ROW};
 
 /// The rows that answer questions, and which ones each of them answers.
@@ -32,12 +33,15 @@ impl Answered {
         Self { wanted: Arc::new(wanted), starts, questions }
     }
 
-    /// Returns, for wanted rows one after the other, each question that one of them answers, with its place among
-    /// them.
-    pub(super) fn by(&self, rows: &Range<usize>) -> Vec<(u32, u32)> {
+    /// Returns which questions fetched rows answer.
+    pub(super) fn by(&self, fetched: &Fetched) -> Vec<Answer> {
         let questions = |rank: usize| &self.questions[self.starts[rank] as usize..self.starts[rank + 1] as usize];
         let of_row = |(row, rank)| questions(rank).iter().map(move |question| (*question, row));
-        (0..).zip(rows.clone()).flat_map(of_row).collect()
+        let ranks = fetched.ranks.clone();
+        match &fetched.places {
+            None => (0..).zip(ranks).flat_map(of_row).collect(),
+            Some(places) => places.values().iter().copied().zip(ranks).flat_map(of_row).collect(),
+        }
     }
 }
 

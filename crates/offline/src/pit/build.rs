@@ -14,7 +14,7 @@ use lodestore_core::entity_key::KeyColumn;
 use lodestore_core::time::{EventTime, Stopwatch};
 use lodestore_core::types::compare_rows;
 
-use super::features::StoredFeatures;
+use super::features::{Layout, StoredFeatures};
 use super::index::Asked;
 use super::keys::{Keys, NO_KEY};
 use super::pass::Visibility;
@@ -63,7 +63,7 @@ pub(crate) async fn answer(view: &ViewPlan, run: &ViewRun, asked: &Asked, limits
     });
     let clock = Stopwatch::start();
     let types = view.reader().feature_types();
-    let store = limits.store(asked.count, asked.count, &types)?;
+    let store = limits.store(asked.count, asked.count, &types, Layout::Pieces)?;
     if let Some(first) = batches.first() {
         let rows = concat_batches(&first.schema(), &batches)?;
         drop(batches);
@@ -74,9 +74,9 @@ pub(crate) async fn answer(view: &ViewPlan, run: &ViewRun, asked: &Asked, limits
         let answers = index.answers(asked, run.visibility);
         run.report(|report| report.rows_matched = answers.len() as u64);
         let asked_for = view.features.iter().map(|&feature| Arc::clone(&features[feature]));
-        store.add(asked_for.collect(), &answers)?;
+        store.add(&(0..types.len()).collect::<Vec<_>>(), asked_for.collect(), &answers)?;
     }
-    let stored = store.finish(&types)?;
+    let stored = store.finish()?;
     run.report(|report| report.bytes_spilled += stored.bytes_spilled());
     Ok(stored)
 }

@@ -145,13 +145,12 @@ async fn answer(
     threads: usize,
     report: &Arc<RunReport>,
 ) -> Result<Vec<StoredFeatures>> {
-    let asked = Questions::new(plan, batches)?;
+    let asked = Questions::new(plan, batches)?.shared()?;
     let mut stored = Vec::with_capacity(views.len());
-    // Each is dropped when its view is answered, and with the last view that shares it an index.
-    for (place, (view, asked)) in views.iter().zip(asked.shared()?).enumerate() {
+    for (place, (view, asked)) in views.iter().zip(asked).enumerate() {
         let visibility = Visibility::of(&view.version, plan.options.as_known);
         let run = ViewRun::new(place, visibility, threads, report);
-        stored.push(view.answer(&run, &asked, limits).await?);
+        stored.push(view.answer(&run, asked, limits).await?);
         report.memory_held(resident_bytes().unwrap_or(0));
     }
     Ok(stored)

@@ -7,12 +7,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, UInt32Array};
-use arrow::compute::take;
+use arrow::array::{ArrayRef, UInt32Array, new_empty_array};
+use arrow::compute::{concat, take};
 use arrow::datatypes::DataType;
 use lodestore_core::Result;
 
-use super::features::concat_pieces;
 use super::view::ViewRun;
 use super::winners::Address;
 use crate::source::{Chunk, RowNumbers, TableScan};
@@ -35,16 +34,28 @@ pub(crate) enum Density {
 pub(crate) struct Fetched {
     /// Where they are among the wanted rows.
     pub(crate) ranks: Range<usize>,
-    /// Their features.
+    /// What was decoded to have them.
     pub(crate) columns: Vec<ArrayRef>,
+    /// Where they are in the columns; nothing if they are all that is there.
+    pub(crate) places: Option<UInt32Array>,
+    /// Which block of the scan's columns these are.
+    pub(crate) block: usize,
+}
+
+impl Fetched {
+    /// Returns the rows without those between them.
+    pub(crate) fn alone(self) -> Result<Self> {
+        let Some(places) = &self.places else { return Ok(self) };
+        let columns = self.columns.iter().map(|column| Ok(take(column, places, None)?)).collect::<Result<_>>()?;
+        Ok(Self { columns, places: None, ..self })
+    }
 }
 
 /// Fetches the rows at `wanted`, ascending and distinct, and hands them on in pieces, on several threads,
-/// each with its own state. `widened` is applied to the columns of each piece.
+/// each with its own state.
 pub(crate) async fn fetch<S: Send + 'static>(
     run: &ViewRun,
     scan: &TableScan,
-    widened: impl Fn(Vec<ArrayRef>) -> Result<Vec<ArrayRef>> + Send + Sync + 'static,
     wanted: &Arc<Vec<Address>>,
     density: Density,
     start: impl Fn() -> S,
@@ -53,25 +64,23 @@ pub(crate) async fn fetch<S: Send + 'static>(
     let scan = scan.selecting(|addresses| runs(slice(wanted, &addresses), &addresses, density));
     run.report(|view| view.bytes_read += scan.found.bytes);
     let (wanted, run_of_view) = (Arc::clone(wanted), run.clone());
-    let take_wanted = move |state: &mut S, Chunk { batch, rows }: Chunk| {
+    let take_wanted = move |state: &mut S, Chunk { batch, rows, block }: Chunk| {
         if batch.num_rows() == 0 {
             return Ok(());
         }
         run_of_view.check_cancelled()?;
-        run_of_view.report(|view| view.rows_decoded += batch.num_rows() as u64);
+        if block == 0 {
+            run_of_view.report(|view| view.rows_decoded += batch.num_rows() as u64);
+        }
         let all = rows.at(0)..rows.at(batch.num_rows() - 1) + 1;
         let first_rank = wanted.partition_point(|address| *address < all.start);
         let ranks = first_rank..first_rank + slice(&wanted, &all).len();
         if ranks.is_empty() {
             return Ok(());
         }
-        let columns = if ranks.len() == batch.num_rows() {
-            batch.columns().to_vec()
-        } else {
-            let places = places(&wanted[ranks.clone()], &rows);
-            batch.columns().iter().map(|column| Ok(take(column, &places, None)?)).collect::<Result<_>>()?
-        };
-        each(state, Fetched { ranks, columns: widened(columns)? })
+        let is_all = ranks.len() == batch.num_rows();
+        let places = (!is_all).then(|| places(&wanted[ranks.clone()], &rows));
+        each(state, Fetched { ranks, columns: batch.columns().to_vec(), places, block })
     };
     scan.for_each(run.threads, start, take_wanted).await
 }
@@ -84,14 +93,19 @@ pub(crate) async fn fetch_all(
     types: &[DataType],
     wanted: &Arc<Vec<Address>>,
 ) -> Result<Vec<ArrayRef>> {
-    let each = |pieces: &mut Vec<Fetched>, fetched| {
-        pieces.push(fetched);
+    let each = move |pieces: &mut Vec<_>, fetched: Fetched| {
+        let Fetched { ranks, columns, .. } = fetched.alone()?;
+        pieces.push((ranks.start, widened(columns)?));
         Ok(())
     };
-    let pieces = fetch(run, scan, widened, wanted, Density::Chosen, Vec::new, each).await?;
-    let mut pieces: Vec<Fetched> = pieces.into_iter().flatten().collect();
-    pieces.sort_unstable_by_key(|piece| piece.ranks.start);
-    concat_pieces(pieces.into_iter().map(|piece| piece.columns).collect(), types)
+    let pieces = fetch(run, scan, wanted, Density::Chosen, Vec::new, each).await?;
+    let mut pieces: Vec<(usize, Vec<ArrayRef>)> = pieces.into_iter().flatten().collect();
+    pieces.sort_unstable_by_key(|(rank, _)| *rank);
+    let column = |(place, ty): (usize, &DataType)| {
+        let arrays: Vec<_> = pieces.iter().map(|(_, columns)| columns[place].as_ref()).collect();
+        if arrays.is_empty() { Ok(new_empty_array(ty)) } else { Ok(concat(&arrays)?) }
+    };
+    types.iter().enumerate().map(column).collect()
 }
 
 /// Returns the wanted addresses within a range.

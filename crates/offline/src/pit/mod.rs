@@ -28,6 +28,8 @@ mod index;
 mod kept;
 mod keys;
 mod pass;
+mod placed;
+mod spill;
 mod strategy;
 mod view;
 mod winners;

@@ -110,7 +110,7 @@ pub(crate) async fn by_address(
     let each = {
         let (index, reader, too_many, run) =
             (Arc::clone(index), Arc::clone(reader), Arc::clone(&too_many), run.clone());
-        move |state: &mut State, Chunk { batch, rows }: Chunk| {
+        move |state: &mut State, Chunk { batch, rows, .. }: Chunk| {
             let (keys, stamps) = reader.keys_and_stamps(&batch)?;
             let matched = offer_addresses(&index, run.visibility, &keys, &stamps, &rows, state, batch.num_rows());
             run.scanned(batch.num_rows(), matched)?;
@@ -132,14 +132,21 @@ pub(crate) async fn by_address(
 /// How many rows are searched for at a time.
 const ROWS_AT_A_TIME: usize = 1024;
 
-/// A row whose key is asked for.
-#[derive(Debug, Clone)]
+/// A row whose key is asked for. Many are looked at in turns, so they are small.
+#[derive(Debug, Clone, Copy)]
 struct Hit {
-    row: usize,
-    stamp: RowStamp,
-    places: Range<usize>,
-    /// The first place whose question it may answer.
-    first: usize,
+    row: u32,
+    /// The number of its key; then the first place whose question it may answer.
+    found: u32,
+    event: EventTime,
+    created: EventTime,
+}
+
+impl Hit {
+    /// Returns the row's times; it is known to be a candidate to the end of time.
+    fn stamp(&self) -> RowStamp {
+        RowStamp { event: self.event, created: self.created, valid_to: EventTime::MAX }
+    }
 }
 
 /// Offers the rows of a batch by their addresses; returns how many were candidates.
@@ -161,25 +168,26 @@ fn offer_addresses(
     let mut matched = 0;
     for (block, numbers) in state.numbers.chunks(ROWS_AT_A_TIME).enumerate() {
         hits.clear();
-        for (place, number) in numbers.iter().enumerate().filter(|(_, number)| **number != NO_KEY) {
+        for (place, &found) in numbers.iter().enumerate().filter(|(_, number)| **number != NO_KEY) {
             let row = block * ROWS_AT_A_TIME + place;
-            let Some(stamp) = stamps.at(row) else { continue };
-            let places = index.places_of(*number);
-            index.prefetch(&places);
-            hits.push(Hit { row, stamp, places, first: 0 });
+            let Some(RowStamp { event, created, .. }) = stamps.at(row) else { continue };
+            index.prefetch(&index.places_of(found));
+            hits.push(Hit { row: row as u32, found, event, created });
         }
         hits.retain_mut(|hit| {
-            hit.first = index.first_from(&hit.places, visibility.from(hit.stamp));
+            let places = index.places_of(hit.found);
+            let first = index.first_from(&places, visibility.from(hit.stamp()));
+            hit.found = first as u32;
             // A row that is too old for the first question at or after it is too old for all.
-            let matches = hit.first < hit.places.end && !visibility.is_too_old(hit.stamp.event, index.time(hit.first));
+            let matches = first < places.end && !visibility.is_too_old(hit.event, index.time(first));
             if matches {
-                winners.prefetch(hit.first);
+                winners.prefetch(first);
             }
             matches
         });
         matched += hits.len();
-        for Hit { row, stamp, first, .. } in hits.iter() {
-            winners.offer_address(*first, *stamp, rows.at(*row));
+        for hit in hits.iter() {
+            winners.offer_address(hit.found as usize, hit.stamp(), rows.at(hit.row as usize));
         }
     }
     matched

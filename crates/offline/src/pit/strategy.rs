@@ -7,10 +7,12 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use lodestore_core::Result;
 
-use super::features::{FeatureStore, Spill};
+use super::features::{FeatureStore, FeaturesInMemory, Layout};
 use super::fetch::Density;
 use super::index::BYTES_A_QUESTION;
+use super::spill::Spill;
 use super::winners::BYTES_A_PLACE;
+use crate::source::TableScan;
 
 /// A way to answer the questions about a view. All give the same bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub struct Tuning {
     pub parts: Option<usize>,
     /// Whether features are written to temporary files, in windows of so many questions.
     pub spill_window: Option<usize>,
+    /// Whether fetched features go straight to where their questions are, so many columns at a time.
+    pub columns_at_a_time: Option<usize>,
 }
 
 /// A strategy that is to be taken wherever it can be.
@@ -118,6 +122,9 @@ pub(crate) struct Limits {
     pub(crate) tuning: Tuning,
 }
 
+/// So many columns are decoded at a time where more would only take more memory.
+const COLUMNS_AT_A_TIME: usize = 3;
+
 /// The least number of questions that a window has, unless there are fewer.
 const LEAST_WINDOW: usize = 64 * 1024;
 
@@ -150,12 +157,30 @@ impl Limits {
     ///
     /// # Errors
     /// What the file system says.
-    pub(crate) fn store(&self, questions: usize, rows: usize, types: &[DataType]) -> Result<FeatureStore> {
-        if !self.spills(rows, types) {
-            return Ok(FeatureStore::in_memory(questions));
+    pub(crate) fn store(
+        &self,
+        questions: usize,
+        rows: usize,
+        types: &[DataType],
+        layout: Layout,
+    ) -> Result<FeatureStore> {
+        if !self.spills(if layout == Layout::Placed { questions } else { rows }, types) {
+            return Ok(FeatureStore::Memory(FeaturesInMemory::new(0..questions, types, layout)));
         }
         let spill = Spill::new(self.spill_folder.as_deref(), questions, self.window(questions), types)?;
         Ok(FeatureStore::Spilled(Arc::new(spill)))
+    }
+
+    /// Returns how the features of so many rows, which answer so many questions, are kept: rows that answer many
+    /// take less memory as they are.
+    pub(crate) fn layout(&self, questions: usize, rows: usize) -> Layout {
+        let is_placed = self.tuning.columns_at_a_time.is_some() || 2 * rows >= questions;
+        if is_placed { Layout::Placed } else { Layout::Pieces }
+    }
+
+    /// Returns how many columns of a scan are decoded at a time, if not all.
+    pub(crate) fn columns_at_a_time(&self, scan: &TableScan) -> Option<usize> {
+        self.tuning.columns_at_a_time.or_else(|| scan.suits_blocks().then_some(COLUMNS_AT_A_TIME))
     }
 
     /// Returns how many questions are answered from one temporary file.

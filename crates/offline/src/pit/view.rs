@@ -13,7 +13,7 @@ use lodestore_core::{Error, ErrorKind, Result};
 
 use super::answered::Answered;
 use super::build;
-use super::features::StoredFeatures;
+use super::features::{Layout, StoredFeatures};
 use super::fetch::{Density, Fetched, fetch, fetch_all};
 use super::index::{Asked, QuestionIndex};
 use super::pass::{self, Visibility};
@@ -104,8 +104,8 @@ impl ViewRun {
 }
 
 impl ViewPlan {
-    /// Answers the questions about the view.
-    pub(crate) async fn answer(&self, run: &ViewRun, asked: &Asked, limits: &Limits) -> Result<StoredFeatures> {
+    /// Answers the questions about the view, and lets go of them as soon as it can.
+    pub(crate) async fn answer(&self, run: &ViewRun, asked: Arc<Asked>, limits: &Limits) -> Result<StoredFeatures> {
         run.report(|view| {
             view.view = self.version.reference().to_string();
             view.strategy = self.strategy.to_string();
@@ -114,8 +114,8 @@ impl ViewPlan {
         });
         match (self.strategy, self.table.as_parquet()) {
             (Strategy::FetchLate(density), Some(table)) => self.fetch_late(run, asked, limits, table, density).await,
-            (Strategy::BuildRows, _) => build::answer(self, run, asked, limits).await,
-            _ => self.keep_rows(run, asked, limits).await,
+            (Strategy::BuildRows, _) => build::answer(self, run, &asked, limits).await,
+            _ => self.keep_rows(run, &asked, limits).await,
         }
     }
 
@@ -134,7 +134,7 @@ impl ViewPlan {
     async fn fetch_late(
         &self,
         run: &ViewRun,
-        asked: &Asked,
+        asked: Arc<Asked>,
         limits: &Limits,
         table: &Arc<ParquetTable>,
         density: Density,
@@ -144,7 +144,7 @@ impl ViewPlan {
         let lean = if run.visibility.as_known { None } else { whole.without_created().map(Arc::new) };
         let mut keys = lean.unwrap_or_else(|| Arc::clone(&whole));
         let mut addresses = vec![NO_ROW; asked.count];
-        for index in run.indexes(asked, limits.parts(asked.count, run.threads)) {
+        for index in run.indexes(&asked, limits.parts(asked.count, run.threads)) {
             let clock = Stopwatch::start();
             let mut winners = loop {
                 let scan = table.plan(&keys.columns(), &bounds(&self.version, &index), run.threads).await?;
@@ -157,7 +157,7 @@ impl ViewPlan {
                             view.strategy = Strategy::KeepRows.to_string();
                             view.reason = "too many rows have the same key and times to fetch them late".into();
                         });
-                        return self.keep_rows(run, asked, limits).await;
+                        return self.keep_rows(run, &asked, limits).await;
                     }
                 }
             };
@@ -169,6 +169,7 @@ impl ViewPlan {
             }
             run.report(|view| view.scan_time += clock.elapsed());
         }
+        drop(asked);
         let clock = Stopwatch::start();
         let stored = self.fetch_winners(run, limits, table, density, addresses).await;
         run.report(|view| view.fetch_time += clock.elapsed());
@@ -233,20 +234,29 @@ impl ViewPlan {
         let reader = self.reader();
         let types = reader.feature_types();
         let scan = table.plan(&reader.feature_names(), &Bounds::default(), run.threads).await?;
-        let store = Arc::new(limits.store(questions, wanted.len(), &types)?);
-        let widened = {
-            let reader = Arc::clone(&reader);
-            move |columns: Vec<_>| reader.widened(&columns)
-        };
+        let layout = limits.layout(questions, wanted.len());
+        let store = Arc::new(limits.store(questions, wanted.len(), &types, layout)?);
+        let blocks = store.blocks(limits.columns_at_a_time(&scan), types.len());
+        let scan = scan.in_blocks(&blocks);
         let add = {
             let store = Arc::clone(&store);
-            move |(): &mut (), Fetched { ranks, columns }: Fetched| store.add(columns, &answered.by(&ranks))
+            let reader = |block: &Vec<usize>| {
+                let features = block.iter().map(|&feature| self.features[feature]).collect();
+                RowReader::new(Arc::clone(&self.version), features)
+            };
+            let blocks: Vec<_> = blocks.iter().map(|block| (block.clone(), reader(block))).collect();
+            move |(): &mut (), fetched: Fetched| {
+                let (features, reader) = &blocks[fetched.block];
+                // A value that does not fit is an error in a row that answers, and in no other.
+                let fetched = if reader.is_widened(&fetched.columns) { fetched } else { fetched.alone()? };
+                store.add(features, reader.widened(&fetched.columns)?, &answered.by(&fetched))
+            }
         };
-        if let Err(error) = fetch(run, &scan, widened, &wanted, density, || (), add).await {
+        if let Err(error) = fetch(run, &scan, &wanted, density, || (), add).await {
             return Err(self.named(run, table, &wanted, &reader, error).await);
         }
         let store = Arc::into_inner(store).ok_or_else(|| Error::internal("a fetch goes on after its end"))?;
-        let stored = store.finish(&types)?;
+        let stored = store.finish()?;
         run.report(|view| view.bytes_spilled += stored.bytes_spilled());
         Ok(stored)
     }
@@ -268,10 +278,10 @@ impl ViewPlan {
         let find = async {
             let scan = table.plan(&reader.columns(), &Bounds::default(), 1).await?;
             let each = |found: &mut Vec<_>, fetched: Fetched| {
-                found.push(fetched.columns);
+                found.push(fetched.alone()?.columns);
                 Ok(())
             };
-            let rows = fetch(run, &scan, Ok, wanted, Density::Chosen, Vec::new, each).await?;
+            let rows = fetch(run, &scan, wanted, Density::Chosen, Vec::new, each).await?;
             let fields = names.iter().map(|name| Ok(schema.field_with_name(name)?.clone()));
             let fields = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Result<Vec<_>>>()?));
             for columns in rows.into_iter().flatten() {
@@ -290,7 +300,8 @@ impl ViewPlan {
         let reader = self.reader();
         let types = reader.feature_types();
         let parts = limits.parts_keeping(asked.count, run.threads, &types);
-        let store = limits.store(asked.count, asked.count, &types)?;
+        let store = limits.store(asked.count, asked.count, &types, Layout::Pieces)?;
+        let all: Vec<usize> = (0..types.len()).collect();
         for index in run.indexes(asked, parts) {
             let clock = Stopwatch::start();
             let Answers { mut addresses, mut kept, .. } = self.kept_winners(run, &index, &reader).await?;
@@ -302,11 +313,11 @@ impl ViewPlan {
                 .map(|(place, address)| (index.question(place) as u32, *address as u32))
                 .collect();
             if !answers.is_empty() {
-                store.add(kept.into_columns(), &answers)?;
+                store.add(&all, kept.into_columns(), &answers)?;
             }
             run.report(|view| view.scan_time += clock.elapsed());
         }
-        let stored = store.finish(&types)?;
+        let stored = store.finish()?;
         run.report(|view| view.bytes_spilled += stored.bytes_spilled());
         Ok(stored)
     }

@@ -30,7 +30,7 @@ pub(crate) const NO_ROW: Address = u64::MAX;
 /// Set in the address of a row that has the same order as others, none of which is known to win.
 const TIED: Address = 1 << 63;
 
-/// How many bytes the best row of a place takes.
+/// How many bytes the best row of a place takes, about.
 pub(crate) const BYTES_A_PLACE: usize = size_of::<Best>();
 
 /// Up to so many rows of the same order as a place's best are listed, or one for each place.
@@ -64,6 +64,52 @@ struct Best {
 
 const NOTHING: Best = Best { order: (EventTime::MIN, EventTime::MIN), address: NO_ROW };
 
+/// The best row of each node. Created times take memory only once some row has one.
+#[derive(Debug)]
+struct Nodes {
+    rows: Vec<(EventTime, Address)>,
+    created: Vec<EventTime>,
+}
+
+impl Nodes {
+    fn new(count: usize) -> Self {
+        Self { rows: vec![(NOTHING.order.0, NOTHING.address); count], created: Vec::new() }
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    #[inline]
+    fn get(&self, node: usize) -> Best {
+        let (event, address) = self.rows[node];
+        Best { order: (event, self.created.get(node).copied().unwrap_or(EventTime::MIN)), address }
+    }
+
+    #[inline]
+    fn set(&mut self, node: usize, best: Best) {
+        self.rows[node] = (best.order.0, best.address);
+        if best.order.1 != EventTime::MIN || !self.created.is_empty() {
+            self.set_created(node, best.order.1);
+        }
+    }
+
+    fn set_created(&mut self, node: usize, created: EventTime) {
+        if self.created.is_empty() {
+            self.created = vec![EventTime::MIN; self.rows.len()];
+        }
+        self.created[node] = created;
+    }
+
+    fn address_mut(&mut self, node: usize) -> &mut Address {
+        &mut self.rows[node].1
+    }
+
+    fn addresses_mut(&mut self) -> impl Iterator<Item = &mut Address> {
+        self.rows.iter_mut().map(|(_, address)| address)
+    }
+}
+
 impl Best {
     fn row(self) -> Address {
         if self.address == NO_ROW { NO_ROW } else { self.address & !TIED }
@@ -94,7 +140,7 @@ struct TiedRow {
 #[derive(Debug)]
 pub(crate) struct Winners {
     spread: Spread,
-    best: Vec<Best>,
+    best: Nodes,
     ties: Ties,
     wanted: usize,
 }
@@ -123,20 +169,20 @@ impl Winners {
     pub(crate) fn keeping(places: usize, spread: Spread, columns: TieColumns) -> Self {
         let nodes = if spread == Spread::OverRuns { 2 * places } else { places };
         let ties = Ties::Values(KeptRows::default(), columns);
-        Self { spread, best: vec![NOTHING; nodes], ties, wanted: 0 }
+        Self { spread, best: Nodes::new(nodes), ties, wanted: 0 }
     }
 
     /// Returns winners without any row yet, for so many places, known by their addresses alone. All rows
     /// must be candidates to the end of time.
     pub(crate) fn by_address(places: usize) -> Self {
         let ties = Ties::Listed(Vec::new());
-        Self { spread: Spread::ToTheEnd, best: vec![NOTHING; places], ties, wanted: 0 }
+        Self { spread: Spread::ToTheEnd, best: Nodes::new(places), ties, wanted: 0 }
     }
 
     /// Asks for the memory that an offer to a place will look at first.
     #[inline]
     pub(crate) fn prefetch(&self, place: usize) {
-        prefetch(&self.best, place);
+        prefetch(&self.best.rows, place);
     }
 
     /// Offers a row by its address.
@@ -166,23 +212,23 @@ impl Winners {
         if !taken {
             kept.forget_last(rows);
         } else if kept.is_sparse(self.wanted) {
-            kept.compact(self.best.iter_mut().map(|best| &mut best.address), NO_ROW, TIED)?;
+            kept.compact(self.best.addresses_mut(), NO_ROW, TIED)?;
         }
         Ok(())
     }
 
     #[inline]
     fn offer(&mut self, node: usize, offer: Best) -> bool {
-        let best = self.best[node];
+        let best = self.best.get(node);
         if best.address == NO_ROW {
             self.wanted += 1;
-            self.best[node] = offer;
+            self.best.set(node, offer);
             return true;
         }
         match offer.order.cmp(&best.order) {
             Ordering::Less => false,
             Ordering::Greater => {
-                self.best[node] = offer;
+                self.best.set(node, offer);
                 true
             }
             Ordering::Equal => self.offer_tied(node, best, offer),
@@ -196,12 +242,12 @@ impl Winners {
         match &mut self.ties {
             Ties::Listed(listed) => {
                 listed.push(TiedRow { node: node as u32, order: offer.order, row: offer.row() });
-                self.best[node].address |= TIED;
+                *self.best.address_mut(node) |= TIED;
                 false
             }
             Ties::Values(..) => {
                 let (better, taken) = self.better(best, offer);
-                self.best[node] = better;
+                self.best.set(node, better);
                 taken
             }
         }
@@ -238,11 +284,12 @@ impl Winners {
             }
             _ => 0,
         };
-        for (node, offer) in other.best.into_iter().enumerate() {
+        for node in 0..other.best.len() {
+            let offer = other.best.get(node);
             if offer.address != NO_ROW {
                 self.offer(node, Best { address: offer.address + moved_by, ..offer });
-                if offer.is_tied() && self.best[node].order == offer.order {
-                    self.best[node].address |= TIED;
+                if offer.is_tied() && self.best.get(node).order == offer.order {
+                    *self.best.address_mut(node) |= TIED;
                 }
             }
         }
@@ -253,7 +300,7 @@ impl Winners {
         let Ties::Listed(listed) = &mut self.ties else { return false };
         let most = LISTED_TIES.max(self.best.len());
         if listed.len() > most {
-            listed.retain(|tied| self.best[tied.node as usize].order == tied.order);
+            listed.retain(|tied| self.best.get(tied.node as usize).order == tied.order);
         }
         listed.len() > most
     }
@@ -262,12 +309,12 @@ impl Winners {
     pub(crate) fn contests(&mut self) -> Vec<Contest> {
         let Ties::Listed(listed) = &mut self.ties else { return Vec::new() };
         let mut listed = std::mem::take(listed);
-        listed.retain(|tied| self.best[tied.node as usize].order == tied.order);
+        listed.retain(|tied| self.best.get(tied.node as usize).order == tied.order);
         listed.sort_unstable_by_key(|tied| (tied.node, tied.row));
         let contest = |tied: &[TiedRow]| {
             let node = tied[0].node as usize;
             let mut rows: Vec<Address> = tied.iter().map(|tied| tied.row).collect();
-            rows.push(self.best[node].row());
+            rows.push(self.best.get(node).row());
             rows.sort_unstable();
             rows.dedup();
             Contest { node, rows }
@@ -277,7 +324,7 @@ impl Winners {
 
     /// Decides a contest.
     pub(crate) fn decide(&mut self, contest: &Contest, winner: Address) {
-        self.best[contest.node].address = winner;
+        *self.best.address_mut(contest.node) = winner;
     }
 
     /// Returns who answers whom. A winner older than the TTL answers nobody: every other candidate
@@ -290,7 +337,7 @@ impl Winners {
             for place in key.clone() {
                 let best = match self.spread {
                     Spread::ToTheEnd => {
-                        carried = self.better(carried, self.best[place]).0;
+                        carried = self.better(carried, self.best.get(place)).0;
                         carried
                     }
                     Spread::OverRuns => self.best_above(&key, place),
@@ -312,7 +359,7 @@ impl Winners {
         let mut node = key.len() + (place - key.start);
         let mut best = NOTHING;
         while node >= 1 {
-            best = self.better(best, self.best[2 * key.start + node]).0;
+            best = self.better(best, self.best.get(2 * key.start + node)).0;
             node /= 2;
         }
         best

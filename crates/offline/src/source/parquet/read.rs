@@ -96,12 +96,12 @@ impl<'a> FileReader<'a> {
         let builder = if is_whole { builder } else { builder.with_row_selection(selection(runs, unit.group_rows)) };
         let reader = builder.build().map_err(|e| in_file(e.into()))?;
         let mut left = RunWalk { runs: runs.clone().into_iter(), current: 0..0 };
-        let (group_start, file_start) = (unit.group_start, unit.file_start);
+        let &Unit { group_start, file_start, block, .. } = unit;
         Ok(reader.map(move |batch| {
             let batch = self.as_in_table(&batch.map_err(in_file)?).map_err(in_file)?;
             let rows = left.take(batch.num_rows() as u64).after(group_start);
-            let chunk = self.without_deleted(batch, rows)?;
-            Ok(Chunk { rows: chunk.rows.after(file_start), ..chunk })
+            let (batch, rows) = self.without_deleted(batch, rows)?;
+            Ok(Chunk { batch, rows: rows.after(file_start), block })
         }))
     }
 
@@ -121,14 +121,14 @@ impl<'a> FileReader<'a> {
     }
 
     /// Leaves out the rows that the table no longer has; rows are counted from the file's start.
-    fn without_deleted(&self, batch: RecordBatch, rows: RowNumbers) -> Result<Chunk> {
+    fn without_deleted(&self, batch: RecordBatch, rows: RowNumbers) -> Result<(RecordBatch, RowNumbers)> {
         let is_kept = |row: u64| self.file.deleted.binary_search(&row).is_err();
         if self.file.deleted.is_empty() || rows.iter().all(is_kept) {
-            return Ok(Chunk { batch, rows });
+            return Ok((batch, rows));
         }
         let kept: BooleanArray = rows.iter().map(|row| Some(is_kept(row))).collect();
         let rows = RowNumbers::Each(rows.iter().filter(|row| is_kept(*row)).collect());
-        Ok(Chunk { batch: filter_record_batch(&batch, &kept)?, rows })
+        Ok((filter_record_batch(&batch, &kept)?, rows))
     }
 }
 

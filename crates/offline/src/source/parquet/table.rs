@@ -41,6 +41,8 @@ pub(crate) struct Chunk {
     pub(crate) batch: RecordBatch,
     /// The address of each row.
     pub(crate) rows: RowNumbers,
+    /// Which block of columns it has.
+    pub(crate) block: usize,
 }
 
 /// Ascending row numbers.
@@ -107,6 +109,8 @@ pub(crate) struct Unit {
     pub(crate) file_start: u64,
     /// The unit's rows, ascending runs counted from the group's start.
     pub(crate) runs: Vec<Range<u64>>,
+    /// The block of columns that is read of them.
+    pub(crate) block: usize,
 }
 
 /// A table of Parquet files.
@@ -198,7 +202,7 @@ impl ParquetTable {
                 let group_rows = metadata.metadata().row_group(group).num_rows() as u64;
                 if kept {
                     let runs = std::iter::once(0..group_rows).collect();
-                    units.push(Unit { file, group, group_rows, group_start, file_start, runs });
+                    units.push(Unit { file, group, group_rows, group_start, file_start, runs, block: 0 });
                     found.bytes += reader.bytes(group);
                     found.rows = found.rows.map(|rows| rows + group_rows);
                 }
@@ -215,7 +219,7 @@ impl ParquetTable {
             file_start += group_start;
         }
         let units = split(units, found.rows.unwrap_or(0), threads).into();
-        Ok(TableScan { table: Arc::clone(self), columns, units, found })
+        Ok(TableScan { table: Arc::clone(self), blocks: Arc::new([columns]), units, found })
     }
 }
 
@@ -235,9 +239,9 @@ fn split(units: Vec<Unit>, rows: u64, threads: usize) -> Vec<Unit> {
 #[derive(Debug, Clone)]
 pub(crate) struct TableScan {
     table: Arc<ParquetTable>,
-    /// The columns that are read, by their places in the table.
-    columns: Vec<usize>,
-    pub(crate) units: Arc<[Unit]>,
+    /// The columns that are read, by their places in the table: all in one block, unless it was split.
+    blocks: Arc<[Vec<usize>]>,
+    units: Arc<[Unit]>,
     pub(crate) found: Found,
 }
 
@@ -262,19 +266,35 @@ impl TableScan {
             (!runs.is_empty()).then(|| Unit { runs, ..unit.clone() })
         };
         let units: Arc<[Unit]> = self.units.iter().filter_map(selected).collect();
-        let wanted = self.wanted();
-        let mut groups: Vec<_> = units.iter().map(|unit| (unit.file, unit.group)).collect();
+        let mut groups: Vec<_> = units.iter().map(|unit| (unit.file, unit.group, unit.block)).collect();
         groups.dedup();
-        let bytes = groups.into_iter().filter_map(|(file, group)| {
+        let bytes = groups.into_iter().filter_map(|(file, group, block)| {
             let metadata = self.table.metadata[file].get()?;
-            Some(FileReader::new(&self.table.files[file], metadata, &wanted).bytes(group))
+            Some(FileReader::new(&self.table.files[file], metadata, &self.wanted(block)).bytes(group))
         });
         let found = Found { bytes: bytes.sum(), ..self.found };
         Self { units, found, ..self.clone() }
     }
 
-    fn wanted(&self) -> Vec<&TableColumn> {
-        self.columns.iter().map(|&column| &self.table.columns[column]).collect()
+    /// Returns a scan that reads blocks of the columns one after the other, each from the first unit to the last:
+    /// a thread that decodes few columns at a time holds few of their pages. Blocks name columns by their places in
+    /// the scan.
+    pub(crate) fn in_blocks(self, blocks: &[Vec<usize>]) -> Self {
+        let columns = |block: &Vec<usize>| block.iter().map(|&column| self.blocks[0][column]).collect();
+        let of_block = |block| self.units.iter().map(move |unit| Unit { block, ..unit.clone() });
+        let units = (0..blocks.len()).flat_map(of_block).collect();
+        Self { blocks: blocks.iter().map(columns).collect(), units, ..self }
+    }
+
+    /// Returns whether reading a unit in several blocks costs little: its rows are many, and bytes are near.
+    pub(crate) fn suits_blocks(&self) -> bool {
+        let rows: u64 = self.units.iter().flat_map(|unit| &unit.runs).map(|run| run.end - run.start).sum();
+        let is_local = |unit: &Unit| self.table.place.local_file(&self.table.files[unit.file].location).is_some();
+        rows >= LEAST_ROWS / 2 * self.units.len() as u64 && self.units.first().is_some_and(is_local)
+    }
+
+    fn wanted(&self, block: usize) -> Vec<&TableColumn> {
+        self.blocks[block].iter().map(|&column| &self.table.columns[column]).collect()
     }
 
     /// Decodes the units on several threads. Each thread starts with a state of its own, and hands it with
@@ -317,12 +337,11 @@ impl TableScan {
         each: &mut dyn FnMut(Chunk) -> Result<()>,
     ) -> Result<()> {
         let table = &self.table;
-        let wanted = self.wanted();
         loop {
             let Some(unit) = self.units.get(next.fetch_add(1, Ordering::Relaxed)) else { return Ok(()) };
             let file = &table.files[unit.file];
             let metadata = handle.block_on(table.metadata(unit.file))?;
-            let reader = FileReader::new(file, metadata, &wanted);
+            let reader = FileReader::new(file, metadata, &self.wanted(unit.block));
             let bytes = match table.place.local_file(&file.location) {
                 Some(path) => FileBytes::open(&path)?,
                 None => {
