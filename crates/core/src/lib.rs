@@ -36,6 +36,7 @@ mod error;
 pub mod name;
 pub mod offline;
 pub mod online;
+pub mod predicate;
 pub mod registry;
 pub mod request;
 pub mod rows;
