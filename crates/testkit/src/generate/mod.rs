@@ -6,6 +6,7 @@
 
 mod definitions;
 mod history;
+mod predicate;
 mod retrieval;
 mod rng;
 mod types;
@@ -16,6 +17,7 @@ use futures::FutureExt;
 use libtest_mimic::Failed;
 
 pub use history::{Batch, History, Operation, key_columns, online_keys, online_rows};
+pub use predicate::GeneratedPredicate;
 pub use retrieval::{Focus, GeneratedRetrieval};
 pub use rng::Rng;
 pub use types::{every_type, feature_type, value};

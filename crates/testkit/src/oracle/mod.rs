@@ -7,6 +7,7 @@ mod arrays;
 mod join;
 mod json;
 mod online;
+mod predicate;
 mod rows;
 mod value;
 
@@ -14,5 +15,6 @@ pub use arrays::{build, read};
 pub use join::{Tables, historical};
 pub use json::{from_json, to_json};
 pub use online::{OnlineAnswer, OnlineHistory, OnlineRow};
+pub use predicate::{Condition, Operand};
 pub use rows::{KeyValue, TableRow, interval_questions, key_values, scan, table_rows};
 pub use value::{Value, order_all};
