@@ -81,7 +81,7 @@ impl GeneratedPredicate {
         let mut rng = Rng::new(seed);
         let columns = columns();
         let rows: Vec<Vec<Value>> =
-            (0..rng.below(12)).map(|_| columns.iter().map(|(_, ty)| value(&mut rng, ty)).collect()).collect();
+            (0..rng.below(12)).map(|_| columns.iter().map(|(_, ty)| item(&mut rng, ty)).collect()).collect();
         let mut arrays: Vec<ArrayRef> = Vec::new();
         let mut fields = Vec::new();
         for (place, (name, ty)) in columns.iter().enumerate() {
@@ -100,6 +100,16 @@ impl GeneratedPredicate {
         let condition = condition(&mut rng, depth);
         let text = Printer { rng: &mut rng }.condition(&condition, 0);
         Ok(Self { batch, rows, scales, condition, text })
+    }
+}
+
+/// Returns a value of a row; integers and floats are often such as rounding makes equal.
+fn item(rng: &mut Rng, ty: &FeatureType) -> Value {
+    let whole = [1 << 53, (1 << 53) + 1, i64::MAX, i64::MIN];
+    match ty {
+        FeatureType::Int64 if rng.chance(40) => Value::Int64(*rng.pick(&whole)),
+        FeatureType::Float64 if rng.chance(40) => Value::float64(*rng.pick(&whole) as f64),
+        _ => value(rng, ty),
     }
 }
 
