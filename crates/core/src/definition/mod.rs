@@ -9,6 +9,7 @@ mod set;
 mod source;
 mod version;
 mod view;
+mod window;
 
 pub use entity::{Entity, JoinKey};
 pub use service::{FeatureService, Projection};
@@ -18,6 +19,7 @@ pub use source::{
 };
 pub use version::{Feature, Key, UNTYPED, ViewVersion};
 pub use view::{FeatureView, Field};
+pub use window::{TimeWindow, Window};
 
 use std::collections::BTreeMap;
 
@@ -56,6 +58,8 @@ text_serde!(
     crate::time::EventTime,
     crate::time::Micros,
     crate::types::FeatureType,
+    crate::predicate::Predicate,
+    TimeWindow,
 );
 
 /// Reads a map, or text that stands for one: the short forms of the definition files.
