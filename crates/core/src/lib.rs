@@ -29,6 +29,7 @@
 //! # Ok::<(), lodestore_core::Error>(())
 //! ```
 
+pub mod aggregation;
 pub mod definition;
 pub mod document;
 pub mod entity_key;
