@@ -3,7 +3,9 @@
 //! The types here are plain values with one text form each, the one of the definition files
 //! ([`crate::document`]). [`Definitions`] is a set of them that was checked as a whole.
 
+mod aggregation;
 mod entity;
+mod features;
 mod service;
 mod set;
 mod source;
@@ -11,6 +13,7 @@ mod version;
 mod view;
 mod window;
 
+pub use aggregation::Aggregation;
 pub use entity::{Entity, JoinKey};
 pub use service::{FeatureService, Projection};
 pub use set::{Definitions, ObjectId, ObjectKind};

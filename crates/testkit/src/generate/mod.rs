@@ -4,6 +4,7 @@
 //! A family runs the seeds 0, 1, 2, …, the small cases first. `LODESTORE_TEST_CASES` says how many,
 //! 2,000 unless it is set; `LODESTORE_TEST_SEED` runs exactly one.
 
+mod aggregations;
 mod definitions;
 mod history;
 mod predicate;
@@ -16,6 +17,7 @@ use std::panic::AssertUnwindSafe;
 use futures::FutureExt;
 use libtest_mimic::Failed;
 
+pub use aggregations::aggregated_view;
 pub use history::{Batch, History, Operation, key_columns, online_keys, online_rows};
 pub use predicate::GeneratedPredicate;
 pub use retrieval::{Focus, GeneratedRetrieval};
