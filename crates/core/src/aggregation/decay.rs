@@ -140,5 +140,7 @@ fn total<'a>(parts: impl Iterator<Item = (&'a ExactSum, i64)>) -> Dyadic {
 
 /// Returns NaN or the infinity that a sum of sums is.
 fn special<'a>(parts: impl Iterator<Item = &'a ExactSum>) -> Option<f64> {
-    parts.filter_map(ExactSum::special).reduce(|left, right| left + right)
+    let sum = parts.filter_map(ExactSum::special).reduce(|left, right| left + right)?;
+    // Machines disagree about the bits of a new NaN.
+    Some(if sum.is_nan() { f64::NAN } else { sum })
 }

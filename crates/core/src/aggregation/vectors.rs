@@ -35,7 +35,7 @@ impl VectorSums {
 
     /// Keeps one form of no values.
     fn trim(&mut self) {
-        if self.0.iter().all(|sum| sum.count() == 0) {
+        if self.0.iter().all(|sum| sum.count() == 0 && *sum == FloatSum::default()) {
             self.0.clear();
         }
     }

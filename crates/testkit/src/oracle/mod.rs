@@ -3,6 +3,7 @@
 //! The oracles take definitions and plans as plain data and share no code with the engines and
 //! stores that they judge: not the key encoding, not the comparison, not the merge.
 
+mod aggregate;
 mod arrays;
 mod join;
 mod json;
@@ -11,6 +12,7 @@ mod predicate;
 mod rows;
 mod value;
 
+pub use aggregate::{AggregateEvent, Expected, aggregate, decayed};
 pub use arrays::{build, read};
 pub use join::{Tables, historical};
 pub use json::{from_json, to_json};
