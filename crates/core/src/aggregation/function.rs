@@ -63,9 +63,11 @@ pub enum Function {
     LastN(u32),
     /// The latest distinct values, each at its latest place; the oldest first.
     LastNDistinct(u32),
-    /// The value of the column where another one is least.
+    /// The value of the column where another one is least; of rows that are equal there, the latest one's, and of
+    /// these the greatest value.
     MinBy,
-    /// The value of the column where another one is greatest.
+    /// The value of the column where another one is greatest, NaN above all numbers; of rows that are equal there,
+    /// the latest one's, and of these the greatest value.
     MaxBy,
     /// Whether any value is true.
     Any,
@@ -77,7 +79,7 @@ pub enum Function {
     ApproxCountDistinct,
     /// About the values that these fractions of all values do not exceed; a list for two or more.
     ApproxPercentile(Vec<f64>),
-    /// The most frequent values, the most frequent first.
+    /// The most frequent values, the most frequent first; of equally frequent ones, the least first.
     TopK {
         /// How many.
         k: u32,

@@ -71,6 +71,26 @@ fn w2_moments_equal_their_twins() -> Outcome {
     })
 }
 
+/// Cases that all end in null, NaN or zero would test nothing.
+#[test]
+fn random_cases_end_in_numbers_of_all_bits() -> Outcome {
+    let (mut numbers, mut all) = (0, 0);
+    for seed in 0..600 {
+        let rng = &mut Rng::new(seed);
+        let ty = FeatureType::Float64;
+        let events = events(rng, 12, &ty, &ty);
+        for function in ["sum", "mean", "stddev_samp", "kurtosis"] {
+            if let Expected::Value(Value::Float64(bits)) = oracle::aggregate(function, 0, 0, &ty, &events) {
+                let value = f64::from_bits(bits);
+                numbers += usize::from(value.is_finite() && value != 0.0 && bits.trailing_zeros() < 8);
+            }
+            all += 1;
+        }
+    }
+    check!(3 * numbers > all, "only {numbers} of {all} results have all bits");
+    Ok(())
+}
+
 #[test]
 fn w3_w4_counts_extremes_and_truths_equal_their_twins() -> Outcome {
     family("w3_w4_counts_extremes_and_truths_equal_their_twins", |rng, seed| match rng.below(6) {

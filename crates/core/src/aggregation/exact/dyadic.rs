@@ -17,7 +17,9 @@ impl Dyadic {
     pub(crate) fn new(sign: Sign, mut limbs: Vec<u64>, exponent: i64) -> Self {
         trim(&mut limbs);
         let low = limbs.iter().take_while(|limb| **limb == 0).count();
-        limbs.drain(..low);
+        if low > 0 {
+            limbs.drain(..low);
+        }
         if limbs.is_empty() {
             return Self { sign: Sign::Plus, limbs, exponent: 0 };
         }
@@ -59,13 +61,6 @@ impl Dyadic {
         self.exponent
     }
 
-    pub(crate) fn negated(mut self) -> Self {
-        if !self.is_zero() {
-            self.sign = self.sign.flipped();
-        }
-        self
-    }
-
     /// Returns the number times `2^by`.
     pub(crate) fn scaled(mut self, by: i64) -> Self {
         if !self.is_zero() {
@@ -79,32 +74,50 @@ impl Dyadic {
         Self::new(self.sign.times(other.sign), product, self.exponent + other.exponent)
     }
 
+    /// Returns the number times a small one, in place.
+    pub(crate) fn times_natural(mut self, factor: u64) -> Self {
+        let mut carry = 0;
+        for limb in &mut self.limbs {
+            let product = u128::from(*limb) * u128::from(factor) + u128::from(carry);
+            (*limb, carry) = (product as u64, (product >> 64) as u64);
+        }
+        if carry > 0 {
+            self.limbs.push(carry);
+        }
+        Self::new(self.sign, self.limbs, self.exponent)
+    }
+
     pub(crate) fn plus(&self, other: &Self) -> Self {
-        if self.is_zero() || other.is_zero() {
-            return if self.is_zero() { other.clone() } else { self.clone() };
+        self.combined(other, other.sign)
+    }
+
+    pub(crate) fn minus(&self, other: &Self) -> Self {
+        self.combined(other, other.sign.flipped())
+    }
+
+    /// Returns the sum with the size of another number, taken with a sign.
+    fn combined(&self, other: &Self, sign: Sign) -> Self {
+        if other.is_zero() {
+            return self.clone();
+        }
+        if self.is_zero() {
+            return Self { sign, ..other.clone() };
         }
         let exponent = self.exponent.min(other.exponent);
         let mut left = shifted(&self.limbs, (self.exponent - exponent) as usize);
         let mut right = shifted(&other.limbs, (other.exponent - exponent) as usize);
-        if self.sign == other.sign {
-            if left.len() < right.len() {
-                std::mem::swap(&mut left, &mut right);
-            }
-            add_to(&mut left, &right);
-            return Self::new(self.sign, left, exponent);
-        }
         trim(&mut left);
         trim(&mut right);
-        if is_less(&left, &right) {
-            subtract_from(&mut right, &left);
-            return Self::new(other.sign, right, exponent);
+        let swapped = is_less(&left, &right);
+        if swapped {
+            std::mem::swap(&mut left, &mut right);
         }
-        subtract_from(&mut left, &right);
-        Self::new(self.sign, left, exponent)
-    }
-
-    pub(crate) fn minus(&self, other: &Self) -> Self {
-        self.plus(&other.clone().negated())
+        if self.sign == sign {
+            add_to(&mut left, &right);
+        } else {
+            subtract_from(&mut left, &right);
+        }
+        Self::new(if swapped { sign } else { self.sign }, left, exponent)
     }
 
     /// Returns the nearest float, the even one of two; an infinity past the greatest, 0.0 for zero.
@@ -205,14 +218,18 @@ fn trim(limbs: &mut Vec<u64>) {
 /// Returns `limbs * 2^by`.
 pub(crate) fn shifted(limbs: &[u64], by: usize) -> Vec<u64> {
     let (whole, part) = (by / 64, by % 64);
-    let mut to = Vec::with_capacity(whole + limbs.len() + 2);
-    to.resize(whole, 0);
-    let mut carry = 0;
-    for &limb in limbs {
-        to.push(limb << part | carry);
-        carry = if part == 0 { 0 } else { limb >> (64 - part) };
+    let mut to = vec![0; whole + limbs.len() + 1];
+    let (place, last) = to[whole..].split_at_mut(limbs.len());
+    if part == 0 {
+        place.copy_from_slice(limbs);
+        return to;
     }
-    to.push(carry);
+    let mut carry = 0;
+    for (to, limb) in place.iter_mut().zip(limbs) {
+        *to = limb << part | carry;
+        carry = limb >> (64 - part);
+    }
+    last[0] = carry;
     to
 }
 
@@ -260,8 +277,7 @@ fn divide(mut number: Vec<u64>, by: &[u64]) -> (Vec<u64>, Rest) {
     if let [by] = *by {
         let mut rest = 0;
         for limb in number.iter_mut().rev() {
-            let part = u128::from(rest) << 64 | u128::from(*limb);
-            (*limb, rest) = ((part / u128::from(by)) as u64, (part % u128::from(by)) as u64);
+            (*limb, rest) = divide_limb(rest, *limb, by);
         }
         return (number, left(&[rest]));
     }
@@ -276,6 +292,16 @@ fn divide(mut number: Vec<u64>, by: &[u64]) -> (Vec<u64>, Rest) {
         quotient[place] = quotient_limb(&mut rest[place..=place + by.len()], &by);
     }
     (quotient, left(&rest))
+}
+
+/// Returns the quotient and rest of `(rest * 2^64 + limb) / by`; the rest before is less than `by`.
+#[inline]
+pub(crate) fn divide_limb(rest: u64, limb: u64, by: u64) -> (u64, u64) {
+    if rest == 0 {
+        return (limb / by, limb % by);
+    }
+    let quotient = ((u128::from(rest) << 64 | u128::from(limb)) / u128::from(by)) as u64;
+    (quotient, limb.wrapping_sub(quotient.wrapping_mul(by)))
 }
 
 /// Returns one limb of a quotient, and takes its product with `by` off: step D3 to D6 of algorithm D

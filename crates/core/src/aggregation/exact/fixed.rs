@@ -191,6 +191,25 @@ impl<const N: usize> Fixed<N> {
         dyadic::round(sign, &limbs, UNIT * degree + 64 * i64::from(self.base), Rest::Nothing)
     }
 
+    /// Returns the float nearest to the sum by a count, which is not 0.
+    pub(super) fn ratio(&self, degree: i64, by: u64) -> f64 {
+        if !self.wide.is_empty() || self.is_unused() {
+            return self.total(degree).ratio(&Dyadic::natural(by));
+        }
+        let mut limbs = self.limbs;
+        let sign = make_positive(&mut limbs);
+        // Two limbs more of the quotient leave 65 bits at the least, whatever the count.
+        let (mut more, mut rest) = ([0; 2], 0);
+        for limb in more.iter_mut().chain(&mut limbs).rev() {
+            (*limb, rest) = dyadic::divide_limb(rest, *limb, by);
+        }
+        let rest = if rest == 0 { Rest::Nothing } else { Rest::Something };
+        let mut quotient = [0; 10];
+        quotient[..2].copy_from_slice(&more);
+        quotient[2..2 + N].copy_from_slice(&limbs);
+        dyadic::round(sign, &quotient, UNIT * degree + 64 * (i64::from(self.base) - 2), rest)
+    }
+
     /// Writes the sum in its one form: the place of its lowest bit, its sign, and its bits from there on.
     pub(super) fn encode(&self, degree: i64, to: &mut Writer<'_>) {
         let total = self.total(degree);

@@ -219,17 +219,16 @@ impl Moments {
         if self.specials.is_some() {
             return Some(f64::NAN);
         }
-        let n = Dyadic::natural(self.count);
         let (sum, squares) = (self.sum.total(1), self.squares.total(2));
         // n² times the variance.
-        let spread = n.times(&squares).minus(&sum.times(&sum));
-        let by = match moment {
-            Moment::VarPop | Moment::StddevPop => n.times(&n),
-            Moment::VarSamp | Moment::StddevSamp => n.times(&Dyadic::natural(self.count - 1)),
-            Moment::Skew | Moment::Kurtosis => return self.finish_higher(moment, &n, &sum, &squares, &spread),
+        let spread = squares.clone().times_natural(self.count).minus(&sum.times(&sum));
+        let other = match moment {
+            Moment::VarPop | Moment::StddevPop => self.count,
+            Moment::VarSamp | Moment::StddevSamp => self.count - 1,
+            Moment::Skew | Moment::Kurtosis => return self.finish_higher(moment, &sum, &squares, &spread),
         };
-        let (up, down) = (power_of_ten(scale.saturating_neg()), power_of_ten(scale));
-        let (spread, by) = (spread.times(&up).times(&up), by.times(&down).times(&down));
+        let by = Dyadic::natural(self.count).times_natural(other);
+        let (spread, by) = if scale == 0 { (spread, by) } else { unscaled(&spread, &by, scale) };
         Some(match moment {
             Moment::VarPop | Moment::VarSamp => spread.ratio(&by),
             _ => spread.root_of_ratio(&by),
@@ -237,12 +236,12 @@ impl Moments {
     }
 
     /// Returns the skew or the kurtosis, which have no unit; `None` where all values are equal.
-    fn finish_higher(&self, moment: Moment, n: &Dyadic, s1: &Dyadic, s2: &Dyadic, spread: &Dyadic) -> Option<f64> {
+    fn finish_higher(&self, moment: Moment, s1: &Dyadic, s2: &Dyadic, spread: &Dyadic) -> Option<f64> {
         let higher = self.higher.as_ref().filter(|_| !spread.is_zero())?;
         let times = |factor: u64, parts: [&Dyadic; 3]| {
             parts.iter().fold(Dyadic::natural(factor), |product, part| product.times(part))
         };
-        let one = &Dyadic::natural(1);
+        let (n, one) = (&Dyadic::natural(self.count), &Dyadic::natural(1));
         let s3 = &higher.cubes.total(3);
         if moment == Moment::Skew {
             // n³ times the third moment; its square by the cube of the spread is the square of the skew.
@@ -288,6 +287,12 @@ impl Moments {
         moments.specials = decode_specials(from)?.map(Box::new);
         Ok(moments)
     }
+}
+
+/// Returns a square unit's quotient for values with `scale` digits after the point.
+fn unscaled(number: &Dyadic, by: &Dyadic, scale: i8) -> (Dyadic, Dyadic) {
+    let (up, down) = (power_of_ten(scale.saturating_neg()), power_of_ten(scale));
+    (number.times(&up).times(&up), by.times(&down).times(&down))
 }
 
 /// Returns the product of two integers; P is the sum of L and R.

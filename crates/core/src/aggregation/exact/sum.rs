@@ -181,7 +181,7 @@ impl FloatSum {
         if self.count >> 53 == 0 && rounded.is_finite() && self.sum.is_exactly(rounded) {
             return Some(rounded / self.count as f64);
         }
-        Some(self.sum.total().ratio(&Dyadic::natural(self.count)))
+        Some(self.sum.finite.ratio(1, self.count))
     }
 
     pub(in crate::aggregation) fn encode(&self, to: &mut Writer<'_>) {
