@@ -3,7 +3,7 @@
 use super::codec::{Reader, Writer};
 use super::value::{OwnedValue, decode_option, encode_option};
 use crate::error::{Error, Result};
-use crate::types::FeatureType;
+use crate::types::{FeatureType, Value};
 
 /// A value with its place: ordered by event time, then created time, then value (rule W6).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +69,12 @@ impl Places {
                 return;
             }
             self.0.remove(other);
+        }
+        if let ([only], Keep::First(1) | Keep::Last(1) | Keep::LastDistinct(1)) = (&mut self.0[..], keep) {
+            if (keep == Keep::First(1)) == (place < *only) {
+                *only = place;
+            }
+            return;
         }
         let at = self.0.partition_point(|other| *other < place);
         self.0.insert(at, place);
@@ -154,6 +160,18 @@ pub(super) fn decode_choice(ty: &FeatureType, by: &FeatureType, from: &mut Reade
         Some(by) => Some(Box::new(Choice { by, place: Place::decode(ty, from)? })),
         None => None,
     })
+}
+
+/// Returns whether a number is known at once not to be the extreme; most are.
+#[inline]
+pub(super) fn loses(best: Option<&OwnedValue>, value: &Value<'_>, extreme: Extreme) -> bool {
+    match (best, value, extreme) {
+        (Some(OwnedValue::Float64(best)), Value::Float64(value), Extreme::Least) => value > best,
+        (Some(OwnedValue::Float64(best)), Value::Float64(value), Extreme::Greatest) => value < best,
+        (Some(OwnedValue::Int64(best)), Value::Int64(value), Extreme::Least) => value >= best,
+        (Some(OwnedValue::Int64(best)), Value::Int64(value), Extreme::Greatest) => value <= best,
+        _ => false,
+    }
 }
 
 /// Keeps the less or greater of two values; a NaN wins over every number (rule W4) and is one NaN for all.

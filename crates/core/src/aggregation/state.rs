@@ -9,7 +9,7 @@ use super::exact::{Dyadic, FloatSum, IntegerSum, Moments};
 use super::function::Function;
 use super::hll::DistinctSketch;
 use super::percentile::PercentileSketch;
-use super::places::{Choice, Keep, Place, Places, choose, keep_extreme};
+use super::places::{Choice, Keep, Place, Places, choose, keep_extreme, loses};
 use super::value::OwnedValue;
 use super::vectors::{VectorExtremes, VectorSums};
 use crate::error::{Error, Result};
@@ -200,7 +200,11 @@ impl Aggregate {
     fn keep(&self, state: &mut State, event: &Event<'_>) -> Result<()> {
         let Some(value) = &event.value else { return Ok(()) };
         match (state, self.kind) {
-            (State::Extreme(best), Kind::Extreme(extreme)) => keep_extreme(best, OwnedValue::new(value)?, extreme),
+            (State::Extreme(best), Kind::Extreme(extreme)) => {
+                if !loses(best.as_ref(), value, extreme) {
+                    keep_extreme(best, OwnedValue::new(value)?, extreme);
+                }
+            }
             (State::Places(places), Kind::Places(keep, _)) => {
                 if !places.is_beyond(event.time, event.created, keep) {
                     let value = OwnedValue::new(value)?;
