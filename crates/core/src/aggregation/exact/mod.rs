@@ -10,6 +10,8 @@ mod fixed;
 mod integer;
 mod moments;
 mod sum;
+#[cfg(test)]
+mod tests;
 
 pub use integer::IntegerSum;
 pub use moments::{Moment, Moments, Order};
