@@ -29,6 +29,7 @@
 //! # Ok::<(), lodestore_core::Error>(())
 //! ```
 
+pub mod aggregation;
 pub mod definition;
 pub mod document;
 pub mod entity_key;
@@ -36,6 +37,7 @@ mod error;
 pub mod name;
 pub mod offline;
 pub mod online;
+pub mod predicate;
 pub mod registry;
 pub mod request;
 pub mod rows;

@@ -35,6 +35,8 @@ pub(crate) struct StoredViewVersion {
     table: Option<TableRef>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     push_source: Option<SourceName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    event_id: Option<String>,
 }
 
 impl StoredViewVersion {
@@ -45,12 +47,13 @@ impl StoredViewVersion {
             features: version.features.clone(),
             table: version.table.clone(),
             push_source: version.push_source.clone(),
+            event_id: version.event_id.clone(),
         }
     }
 
     pub(crate) fn into_version(self, number: u32, created_at: EventTime) -> Arc<ViewVersion> {
-        let Self { definition, keys, features, table, push_source } = self;
-        Arc::new(ViewVersion { number, created_at, definition, keys, features, table, push_source })
+        let Self { definition, keys, features, table, push_source, event_id } = self;
+        Arc::new(ViewVersion { number, created_at, definition, keys, features, table, push_source, event_id })
     }
 }
 

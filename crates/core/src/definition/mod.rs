@@ -3,13 +3,17 @@
 //! The types here are plain values with one text form each, the one of the definition files
 //! ([`crate::document`]). [`Definitions`] is a set of them that was checked as a whole.
 
+mod aggregation;
 mod entity;
+mod features;
 mod service;
 mod set;
 mod source;
 mod version;
 mod view;
+mod window;
 
+pub use aggregation::Aggregation;
 pub use entity::{Entity, JoinKey};
 pub use service::{FeatureService, Projection};
 pub use set::{Definitions, ObjectId, ObjectKind};
@@ -18,6 +22,7 @@ pub use source::{
 };
 pub use version::{Feature, Key, UNTYPED, ViewVersion};
 pub use view::{FeatureView, Field};
+pub use window::{TimeWindow, Window};
 
 use std::collections::BTreeMap;
 
@@ -56,6 +61,8 @@ text_serde!(
     crate::time::EventTime,
     crate::time::Micros,
     crate::types::FeatureType,
+    crate::predicate::Predicate,
+    TimeWindow,
 );
 
 /// Reads a map, or text that stands for one: the short forms of the definition files.

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{
-    DataSource, Entity, Feature, FeatureService, FeatureView, Field, Key, Projection, PushSource, TableRef, ViewVersion,
-};
+use super::features::{check_fields, features};
+use super::{DataSource, Entity, FeatureService, FeatureView, Key, Projection, PushSource, TableRef, ViewVersion};
 use crate::error::{Error, ErrorKind, Result};
-use crate::name::{EntityName, FeatureName, ServiceName, SourceName, ViewName, unknown};
+use crate::name::{EntityName, ServiceName, SourceName, ViewName, unknown};
 use crate::time::EventTime;
 use crate::types::KeyType;
 
@@ -254,7 +253,9 @@ impl Definitions {
         let keys = self.keys(view).map_err(in_view)?;
         let (table, push_source) = self.table(view).map_err(in_view)?;
         let features = features(view, &keys, table.as_ref()).map_err(in_view)?;
-        let version = ViewVersion { number, created_at, definition: view.clone(), keys, features, table, push_source };
+        let event_id = self.event_id(view);
+        let definition = view.clone();
+        let version = ViewVersion { number, created_at, definition, keys, features, table, push_source, event_id };
         if version.is_timeless() && version.ttl().is_some() {
             return Err(in_view(Error::invalid(format!(
                 "view '{}' has a ttl but source '{}' has no timestamp_field to count it from",
@@ -268,6 +269,10 @@ impl Definitions {
         match source {
             DataSource::File(_) | DataSource::Postgres(_) | DataSource::Memory(_) => source.table().map(|_| ()),
             DataSource::Push(push) => match &push.batch_source {
+                Some(batch) if push.event_id.is_some() => Err(Error::invalid(format!(
+                    "push source '{}' has an event_id, which its batch source '{batch}' tells; give it there",
+                    push.name
+                ))),
                 Some(batch) => self.batch_table(batch).map(|_| ()),
                 None => Ok(()),
             },
@@ -300,6 +305,16 @@ impl Definitions {
                 request.name, view.name
             ))),
         }
+    }
+
+    /// Returns the column that identifies an event of a view. Views without aggregations take no events.
+    fn event_id(&self, view: &FeatureView) -> Option<String> {
+        let source = self.data_sources.get(&view.source).filter(|_| view.is_aggregated())?;
+        let source = match source {
+            DataSource::Push(PushSource { batch_source: Some(batch), .. }) => self.data_sources.get(batch)?,
+            other => other,
+        };
+        source.event_id().map(str::to_owned)
     }
 
     fn keys(&self, view: &FeatureView) -> Result<Vec<Key>> {
@@ -387,48 +402,6 @@ impl Definitions {
 
 fn is_integer(ty: KeyType) -> bool {
     matches!(ty, KeyType::Int32 | KeyType::Int64)
-}
-
-fn check_fields(fields: &[Field]) -> Result<()> {
-    let mut names = BTreeSet::new();
-    for field in fields {
-        FeatureName::new(&field.name)?;
-        if !names.insert(&field.name) {
-            return Err(Error::invalid(format!("field '{}' is given twice", field.name)));
-        }
-        if let Some(default) = &field.default {
-            field.feature_type.array_from_json(default).map_err(|error| {
-                Error::invalid(format!("the default of field '{}' is wrong: {}", field.name, error.message()))
-            })?;
-        }
-    }
-    Ok(())
-}
-
-fn features(view: &FeatureView, keys: &[Key], table: Option<&TableRef>) -> Result<Vec<Feature>> {
-    check_fields(&view.schema)?;
-    let features = view.schema.iter().filter(|field| keys.iter().all(|key| key.name.as_str() != field.name));
-    let features = features
-        .map(|field| {
-            Ok(Feature {
-                name: FeatureName::new(&field.name)?,
-                feature_type: field.feature_type.clone(),
-                default: field.default.clone(),
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    if features.is_empty() {
-        return Err(Error::invalid(format!("view '{}' has no features: its schema names only join keys", view.name)));
-    }
-    for column in table.into_iter().flat_map(|table| table.times.columns()) {
-        if keys.iter().any(|key| key.name.as_str() == column) {
-            return Err(Error::invalid(format!(
-                "column '{column}' of source '{}' is both a join key and a time of view '{}'",
-                view.source, view.name
-            )));
-        }
-    }
-    Ok(features)
 }
 
 #[cfg(test)]

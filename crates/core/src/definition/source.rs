@@ -38,6 +38,19 @@ impl DataSource {
         }
     }
 
+    /// Returns the column that identifies an event, where the source itself names one.
+    #[must_use]
+    pub fn event_id(&self) -> Option<&str> {
+        let column = match self {
+            Self::File(source) => &source.event_id,
+            Self::Postgres(source) => &source.event_id,
+            Self::Memory(source) => &source.event_id,
+            Self::Push(source) => &source.event_id,
+            Self::Request(_) => &None,
+        };
+        column.as_deref()
+    }
+
     /// Returns what of a source with history decides values: all but its name and its words for
     /// people. `None` for a source that keeps none itself.
     ///
@@ -154,6 +167,9 @@ macro_rules! table_source {
             /// The column that tells which of two rows of one key and time came later.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub created_timestamp_column: Option<String>,
+            /// The column that identifies an event: of rows with one id, aggregations take one (rule W5).
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub event_id: Option<String>,
             /// How long after its event time a row becomes visible.
             #[serde(default, skip_serializing_if = "Micros::is_zero")]
             pub availability_delay: Micros,
@@ -245,6 +261,7 @@ impl FileSource {
             timestamp: None,
             timestamp_field: None,
             created_timestamp_column: None,
+            event_id: None,
             availability_delay: Micros::ZERO,
             valid_from: None,
             valid_to: None,
@@ -374,6 +391,9 @@ pub struct PushSource {
     /// The source with the history; it also tells the time columns of what is pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch_source: Option<SourceName>,
+    /// The column that identifies an event (rule W5); where there is a batch source, that one tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
     /// What it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,

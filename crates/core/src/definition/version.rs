@@ -4,7 +4,7 @@ use arrow::datatypes::Schema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{FeatureView, TableRef};
+use super::{Aggregation, FeatureView, Field, TableRef};
 use crate::entity_key::can_be_key;
 use crate::error::{Error, Result};
 use crate::name::{FeatureName, JoinKeyName, SourceName, ViewName, ViewRef, unknown};
@@ -58,6 +58,8 @@ pub struct ViewVersion {
     pub table: Option<TableRef>,
     /// The push source that feeds the view, if there is one.
     pub push_source: Option<SourceName>,
+    /// The column that identifies an event, where the view has aggregations and its source names one (rule W5).
+    pub event_id: Option<String>,
 }
 
 impl ViewVersion {
@@ -89,6 +91,29 @@ impl ViewVersion {
     #[must_use]
     pub fn availability_delay(&self) -> Micros {
         self.table.as_ref().map_or(Micros::ZERO, |table| table.times.availability_delay)
+    }
+
+    /// Returns the aggregations that compute the features, in their order; none where the features are the rows' own.
+    #[must_use]
+    pub fn aggregations(&self) -> &[Aggregation] {
+        &self.definition.aggregations
+    }
+
+    /// Returns the columns that the aggregations look at, with their types.
+    #[must_use]
+    pub fn inputs(&self) -> &[Field] {
+        &self.definition.inputs
+    }
+
+    /// Returns the columns that the view's values are made of, with their types: its features, or where it has
+    /// aggregations their inputs.
+    #[must_use]
+    pub fn source_columns(&self) -> Vec<(&str, &FeatureType)> {
+        if self.definition.is_aggregated() {
+            self.inputs().iter().map(|input| (input.name.as_str(), &input.feature_type)).collect()
+        } else {
+            self.features.iter().map(|feature| (feature.name.as_str(), &feature.feature_type)).collect()
+        }
     }
 
     /// Returns the place of a feature in the view's order.
@@ -128,13 +153,10 @@ impl ViewVersion {
             ))),
             _ => Ok(()),
         };
-        let feature = |feature: &Feature| match column(feature.name.as_str())? {
-            found if typed(feature.name.as_str()) && !can_widen(found, &feature.feature_type) => {
-                Err(Error::invalid(format!(
-                    "column '{}' has type {found}, which can't be widened to {} without loss",
-                    feature.name, feature.feature_type
-                )))
-            }
+        let value = |(name, ty): (&str, &FeatureType)| match column(name)? {
+            found if typed(name) && !can_widen(found, ty) => Err(Error::invalid(format!(
+                "column '{name}' has type {found}, which can't be widened to {ty} without loss"
+            ))),
             _ => Ok(()),
         };
         let time = |name: &str| match column(name)? {
@@ -143,22 +165,42 @@ impl ViewVersion {
             }
             _ => Ok(()),
         };
+        let event_id = |name: &str| {
+            let found = column(name)?;
+            match FeatureType::from_arrow(found).map(|ty| KeyType::try_from(&ty)) {
+                Some(Ok(_)) => Ok(()),
+                _ => Err(Error::invalid(format!(
+                    "event id column '{name}' has type {found}; expected one that a join key can have, such as a string or an integer"
+                ))),
+            }
+        };
         let checked = || {
             self.keys.iter().try_for_each(key)?;
-            self.features.iter().try_for_each(feature)?;
+            self.source_columns().into_iter().try_for_each(value)?;
+            self.event_id.as_deref().map_or(Ok(()), event_id)?;
             table.times.columns().try_for_each(time)
         };
         checked().map_err(of_view)
     }
 
     /// Returns the SHA-256, in hexadecimal, of what the version's values depend on: its table, push
-    /// source, keys and features. Words, labels, owner and TTL are not part of it (rule N1).
+    /// source, keys and features, and where it has aggregations these, their inputs and the event id. Words,
+    /// labels, owner and TTL are not part of it (rule N1).
     ///
     /// # Errors
     /// `Internal` if a part can't be written as JSON.
     pub fn hash(&self) -> Result<String> {
-        let parts = serde_json::to_vec(&(&self.table, &self.push_source, &self.keys, &self.features))
-            .map_err(|e| Error::internal(format!("writing view '{}' as json", self.name())).with_source(e))?;
+        let rows = (&self.table, &self.push_source, &self.keys, &self.features);
+        let parts = if self.definition.is_aggregated() {
+            let aggregations: Vec<_> = self.aggregations().iter().map(Aggregation::without_words).collect();
+            let mut inputs = self.source_columns();
+            inputs.sort_by_key(|(name, _)| *name);
+            serde_json::to_vec(&(rows, aggregations, inputs, &self.event_id))
+        } else {
+            serde_json::to_vec(&rows)
+        };
+        let parts =
+            parts.map_err(|e| Error::internal(format!("writing view '{}' as json", self.name())).with_source(e))?;
         Ok(Sha256::digest(parts).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }

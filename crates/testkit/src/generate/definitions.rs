@@ -74,6 +74,8 @@ impl Generator {
             name: name.parse()?,
             entities: entities.iter().map(|e| e.parse()).collect::<Result<_, _>>()?,
             schema,
+            aggregations: Vec::new(),
+            inputs: Vec::new(),
             source: source.name.clone(),
             ttl,
             online: true,

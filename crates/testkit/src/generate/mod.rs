@@ -4,8 +4,10 @@
 //! A family runs the seeds 0, 1, 2, …, the small cases first. `LODESTORE_TEST_CASES` says how many,
 //! 2,000 unless it is set; `LODESTORE_TEST_SEED` runs exactly one.
 
+mod aggregations;
 mod definitions;
 mod history;
+mod predicate;
 mod retrieval;
 mod rng;
 mod types;
@@ -15,7 +17,9 @@ use std::panic::AssertUnwindSafe;
 use futures::FutureExt;
 use libtest_mimic::Failed;
 
+pub use aggregations::aggregated_view;
 pub use history::{Batch, History, Operation, key_columns, online_keys, online_rows};
+pub use predicate::GeneratedPredicate;
 pub use retrieval::{Focus, GeneratedRetrieval};
 pub use rng::Rng;
 pub use types::{every_type, feature_type, value};

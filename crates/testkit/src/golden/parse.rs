@@ -161,6 +161,8 @@ impl Parsed {
             name: statement.name()?.parse()?,
             entities: if entity.is_empty() { vec![] } else { vec![entity.parse()?] },
             schema,
+            aggregations: Vec::new(),
+            inputs: Vec::new(),
             source: source.parse()?,
             ttl: statement.option("ttl").map(str::parse).transpose()?,
             online: true,

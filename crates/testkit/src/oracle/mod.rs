@@ -3,16 +3,20 @@
 //! The oracles take definitions and plans as plain data and share no code with the engines and
 //! stores that they judge: not the key encoding, not the comparison, not the merge.
 
+mod aggregate;
 mod arrays;
 mod join;
 mod json;
 mod online;
+mod predicate;
 mod rows;
 mod value;
 
+pub use aggregate::{AggregateEvent, Expected, aggregate, decayed};
 pub use arrays::{build, read};
 pub use join::{Tables, historical};
 pub use json::{from_json, to_json};
 pub use online::{OnlineAnswer, OnlineHistory, OnlineRow};
+pub use predicate::{Condition, Operand};
 pub use rows::{KeyValue, TableRow, interval_questions, key_values, scan, table_rows};
 pub use value::{Value, order_all};

@@ -22,6 +22,7 @@ data_sources:
     format: parquet
     timestamp_field: at
     created_timestamp_column: created
+    event_id: trip_id
     availability_delay: 1d 2h 3us
     field_mapping: {raw_trips: trips, "with space": e}
     description: "line one\nline two"
@@ -30,7 +31,7 @@ data_sources:
   - {type: file, name: prices, path: prices.csv, valid_from: begin, valid_to: end}
   - {type: file, name: timeless, path: folder/}
   - {type: push, name: pushed, batch_source: stats, description: pushed, tags: {b: c}, owner: you}
-  - {type: push, name: pushed_only}
+  - {type: push, name: pushed_only, event_id: "an id"}
   - {type: request, name: asked, schema: [{name: amount, type: float64, default: 0.5, description: d, tags: {x: z}}]}
 feature_views:
   - name: driver_stats
@@ -51,6 +52,34 @@ feature_views:
     entities: [place, driver]
     source: prices
     schema: [{name: street, type: uuid}, {name: price, type: "decimal(38, 0)", default: "12"}]
+  - name: driver_windows
+    entities: [driver]
+    source: pushed
+    aggregations:
+      - {column: fare, function: mean, time_window: 24h}
+      - {function: count, time_window: 12h, slide_interval: 0, where: "fare > 1.5 and city <> 'it''s'"}
+      - {column: fare, function: "approx_percentile(0.5, 0.99)", time_window: lifetime, offset: 7d, name: typical}
+      - column: city
+        function: max_by
+        by: fare
+        time_window: 36h
+        slide_interval: 90s
+        description: "where it was dearest; äöü"
+        tags: {unit: none}
+      - {column: fare, function: sum, group_by: city, time_window: 30d}
+    inputs:
+      - {name: fare, type: float64, description: in euros}
+      - {name: city, type: string}
+    schema:
+      - {name: fare_mean_24h, type: float64, default: 0.5}
+      - {name: count_12h, type: int64, default: 0}
+      - {name: typical, type: "list<float64>"}
+      - {name: city_max_by_fare_36h, type: string}
+      - {name: fare_sum_by_city_30d, type: "map<string, float64>", description: by city}
+  - name: pushed_windows
+    entities: [driver]
+    source: pushed_only
+    aggregations: [{function: count, time_window: 1h}]
   - {name: constants, source: timeless, schema: [{name: j, type: json, default: "{}"}]}
 feature_services:
   - name: model

@@ -53,6 +53,7 @@ pub fn trials(harness: Arc<dyn RegistryHarness>) -> Vec<Trial> {
         behavior::every_commit_is_recorded,
         behavior::a_removed_project_is_empty_and_others_are_untouched,
         round_trips::every_kind_of_object_is_loaded_as_it_was_put,
+        round_trips::n1_aggregations_are_loaded_as_they_were_put,
         round_trips::objects_are_replaced_and_removed,
         round_trips::n2_versions_and_pins_live_side_by_side,
         round_trips::saved_datasets_are_put_replaced_and_removed,

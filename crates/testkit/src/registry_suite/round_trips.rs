@@ -10,7 +10,7 @@ use lodestore_core::registry::{Mutation, RegistryStore, Snapshot};
 use super::RegistryHarness;
 use super::example::{change, check_holds, dataset, everything, renumbered};
 use crate::fixture::{mutations, snapshot};
-use crate::generate::{Rng, for_each_seed};
+use crate::generate::{Rng, aggregated_view, for_each_seed};
 use crate::{Failed, Outcome, check_eq};
 
 type Harness<'a> = &'a dyn RegistryHarness;
@@ -54,6 +54,27 @@ pub(super) async fn every_kind_of_object_is_loaded_as_it_was_put(harness: Harnes
     }
     check_eq!(loaded.pins["model"].len(), 2, "the views that the service pins");
     Ok(())
+}
+
+pub(super) async fn n1_aggregations_are_loaded_as_they_were_put(harness: Harness<'_>) -> Outcome {
+    let registry = harness.open("aggregations").await?;
+    for_each_seed("n1_aggregations_are_loaded_as_they_were_put", async |seed| {
+        // Each commit of a durable registry takes a while: fewer cases say as much.
+        if seed % 20 != 0 {
+            return Ok(());
+        }
+        let definitions = aggregated_view(&mut Rng::new(seed))?;
+        let expected = snapshot(&definitions)?;
+        let project = format!("p{seed}").parse()?;
+        registry.commit(&project, 0, &change(mutations(&definitions)?, 1)).await?;
+        let loaded = registry.load(&project).await?;
+        check_eq!(loaded.definitions, definitions, "definitions");
+        let (found, expected) = (loaded.view(&"windows".parse()?)?, expected.view(&"windows".parse()?)?);
+        check_eq!(found.features, expected.features, "features");
+        check_eq!(found.hash()?, expected.hash()?, "the hash");
+        Ok(())
+    })
+    .await
 }
 
 pub(super) async fn objects_are_replaced_and_removed(harness: Harness<'_>) -> Outcome {
