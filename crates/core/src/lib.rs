@@ -43,5 +43,6 @@ pub mod request;
 pub mod rows;
 pub mod time;
 pub mod types;
+pub mod windows;
 
 pub use error::{Error, ErrorKind, Result};

@@ -17,8 +17,9 @@ pub(crate) async fn infer(engine: &dyn OfflineEngine, wanted: &mut Definitions, 
     let mut seen: Vec<(TableRef, SchemaRef)> = Vec::new();
     for view in wanted.feature_views.values_mut() {
         let untyped = untyped_keys(view, all);
-        let has_features = view.schema.iter().any(|field| !join_keys(view, all).any(|k| k.name.as_str() == field.name));
-        if untyped.is_empty() && has_features {
+        let has_features = view.is_aggregated()
+            || view.schema.iter().any(|field| !join_keys(view, all).any(|k| k.name.as_str() == field.name));
+        if untyped.is_empty() && has_features && view.untyped_inputs().is_empty() {
             continue;
         }
         // What is wrong with a reference is said by the check of the definitions.
@@ -34,6 +35,7 @@ pub(crate) async fn infer(engine: &dyn OfflineEngine, wanted: &mut Definitions, 
         for key in untyped {
             view.schema.push(field(&key, &columns, view)?);
         }
+        view.infer_inputs(&columns)?;
         if !has_features {
             let keys: BTreeSet<String> = join_keys(view, all).map(|key| key.name.to_string()).collect();
             let times: BTreeSet<&str> = table.times.columns().collect();

@@ -23,7 +23,7 @@ use lodestore_core::{Error, Result};
 use crate::error::from_datafusion;
 use crate::explain::explain;
 use crate::memory::budget;
-use crate::pit::{Known, Limits, PointInTimeJoinExec, Tuning, ViewPlan, Visibility, choose, interval, width};
+use crate::pit::{Known, Limits, PointInTimeJoinExec, Strategy, Tuning, ViewPlan, Visibility, choose, interval, width};
 use crate::rows::rename;
 use crate::sink;
 use crate::source::{SourceConfig, Sources, SqlTable, Table};
@@ -135,7 +135,11 @@ impl DataFusionEngine {
             rows,
             questions,
         };
-        let (strategy, mut reason) = choose(known, self.config.tuning.strategy);
+        let (strategy, mut reason) = if version.definition.is_aggregated() {
+            (Strategy::Windows, windows_reason(version, &features))
+        } else {
+            choose(known, self.config.tuning.strategy)
+        };
         if version.table.as_ref().is_some_and(|table| table.format.has_versions()) {
             reason = format!("{reason}; {}", table.fingerprint().await?);
         }
@@ -150,6 +154,18 @@ impl DataFusionEngine {
         };
         self.sources.open(reference, Some(view)).await.map_err(in_view)
     }
+}
+
+/// Says what a view's features are computed of.
+fn windows_reason(view: &ViewVersion, features: &[usize]) -> String {
+    let mut windows: Vec<String> = Vec::new();
+    for &feature in features {
+        let window = view.aggregations()[feature].window.to_string();
+        if !windows.contains(&window) {
+            windows.push(window);
+        }
+    }
+    format!("{} aggregations over {}", features.len(), windows.join(", "))
 }
 
 #[async_trait]

@@ -9,7 +9,7 @@ use lodestore_core::definition::{Feature, Key, TableFormat, ViewVersion};
 use lodestore_core::entity_key::KeyColumn;
 use lodestore_core::rows::{RowStamp, TimeColumns};
 use lodestore_core::time::EventTime;
-use lodestore_core::types::{Rounding, event_times, widen};
+use lodestore_core::types::{FeatureType, Rounding, event_times, widen};
 use lodestore_core::{Error, Result};
 
 /// What a scan of a view reads, and how its batches become rows.
@@ -17,14 +17,17 @@ use lodestore_core::{Error, Result};
 pub(crate) struct RowReader {
     view: Arc<ViewVersion>,
     times: TimeColumns,
-    features: Vec<usize>,
+    /// The columns that the values are made of, with their types.
+    values: Vec<(String, FeatureType)>,
+    /// The column of event ids, if they are read.
+    event_id: Option<String>,
 }
 
 /// The times of the rows of a batch.
 #[derive(Debug)]
 pub(crate) struct Stamps {
-    event: Option<Int64Array>,
-    created: Option<Int64Array>,
+    pub(crate) event: Option<Int64Array>,
+    pub(crate) created: Option<Int64Array>,
     valid_to: Option<Int64Array>,
 }
 
@@ -43,9 +46,20 @@ impl Stamps {
 
 impl RowReader {
     /// Returns a reader of some features, given by their places in the view's order.
-    pub(crate) fn new(view: Arc<ViewVersion>, features: Vec<usize>) -> Self {
+    pub(crate) fn new(view: Arc<ViewVersion>, features: impl IntoIterator<Item = usize>) -> Self {
         let times = TimeColumns::of(&view);
-        Self { view, times, features }
+        let value = |feature: usize| {
+            let Feature { name, feature_type, .. } = &view.features[feature];
+            (name.to_string(), feature_type.clone())
+        };
+        let values = features.into_iter().map(value).collect();
+        Self { view, times, values, event_id: None }
+    }
+
+    /// Returns a reader of events: of some inputs of a view's aggregations, and of the events' ids.
+    pub(crate) fn of_events(view: Arc<ViewVersion>, inputs: &[(String, FeatureType)]) -> Self {
+        let (times, event_id) = (TimeColumns::of(&view), view.event_id.clone());
+        Self { view, times, values: inputs.to_vec(), event_id }
     }
 
     /// Returns the reader without the created times, which then count as unknown; `None` where they are all that
@@ -71,9 +85,9 @@ impl RowReader {
     pub(crate) fn columns(&self) -> Vec<&str> {
         let keys = self.view.keys.iter().map(|key| key.name.as_str());
         let times = [&self.times.event, &self.times.created, &self.times.valid_to].into_iter().flatten();
-        let features = self.features.iter().map(|&feature| self.view.features[feature].name.as_str());
+        let values = self.values.iter().map(|(name, _)| name.as_str());
         let mut columns = Vec::new();
-        for name in keys.chain(times.map(String::as_str)).chain(features) {
+        for name in keys.chain(times.map(String::as_str)).chain(values).chain(self.event_id.as_deref()) {
             if !columns.contains(&name) {
                 columns.push(name);
             }
@@ -81,14 +95,26 @@ impl RowReader {
         columns
     }
 
+    /// Returns the name of the column of event ids, if they are read.
+    pub(crate) fn event_id(&self) -> Option<&str> {
+        self.event_id.as_deref()
+    }
+
+    /// Returns the column of event ids of a batch with the reader's columns, and its name.
+    pub(crate) fn event_ids<'a>(&'a self, batch: &'a RecordBatch) -> Option<(&'a str, &'a ArrayRef)> {
+        let name = self.event_id.as_deref()?;
+        let place = self.columns().iter().position(|column| *column == name)?;
+        Some((name, batch.column(place)))
+    }
+
     /// Returns the names of the features that are read.
     pub(crate) fn feature_names(&self) -> Vec<&str> {
-        self.features.iter().map(|&feature| self.view.features[feature].name.as_str()).collect()
+        self.values.iter().map(|(name, _)| name.as_str()).collect()
     }
 
     /// Returns the types of the features that are read.
     pub(crate) fn feature_types(&self) -> Vec<DataType> {
-        self.features.iter().map(|&feature| self.view.features[feature].feature_type.to_arrow()).collect()
+        self.values.iter().map(|(_, ty)| ty.to_arrow()).collect()
     }
 
     /// Returns the key columns and the times of the rows of a batch with the reader's columns.
@@ -125,10 +151,7 @@ impl RowReader {
 
     /// Returns the columns of the reader's features, of the types of the view.
     pub(crate) fn widened(&self, columns: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
-        let widened = self.features.iter().zip(columns).map(|(&feature, column)| {
-            let Feature { name, feature_type, .. } = &self.view.features[feature];
-            widen(name.as_str(), column, feature_type, 0)
-        });
+        let widened = self.values.iter().zip(columns).map(|((name, ty), column)| widen(name, column, ty, 0));
         widened.collect::<Result<_>>().map_err(|error| error.with_context("view", self.view.reference()))
     }
 
@@ -137,17 +160,16 @@ impl RowReader {
     /// rows before it may have been left out.
     pub(crate) fn misfit(&self, batch: &RecordBatch) -> Result<Option<Error>> {
         let batch = rename(batch, &self.columns(), &self.view)?;
-        for &feature in &self.features {
-            let Feature { name, feature_type, .. } = &self.view.features[feature];
+        for (name, ty) in &self.values {
             let column = &batch[name.as_str()];
-            let fits = |row: usize| widen(name.as_str(), &column.slice(row, 1), feature_type, 0).is_ok();
+            let fits = |row: usize| widen(name, &column.slice(row, 1), ty, 0).is_ok();
             let Some(row) = (0..column.len()).find(|&row| !fits(row)) else { continue };
             let shown = |column: &str| array_value_to_string(&batch[column], row).unwrap_or_default();
             let keys = self.view.keys.iter().map(|key| key.name.as_str());
             let marks = keys.chain(self.times.event.as_deref()).map(|column| format!("{column}={}", shown(column)));
             let error = Error::invalid(format!(
-                "the value {} of column '{name}' of type {} does not fit into {feature_type}, in the row with {}",
-                shown(name.as_str()),
+                "the value {} of column '{name}' of type {} does not fit into {ty}, in the row with {}",
+                shown(name),
                 column.data_type(),
                 marks.collect::<Vec<_>>().join(", ")
             ));

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lodestore.aggregation import Aggregation
 from lodestore.data_format import ArrowFormat, CsvFormat, DeltaFormat, IcebergFormat, JsonFormat, ParquetFormat
 from lodestore.data_source import (
     DataFrameSource,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from lodestore.saved_dataset import SavedDataset, SavedDatasetFileStorage
 
 __all__ = [
+    "Aggregation",
     "ArrowFormat",
     "CsvFormat",
     "DataFrameSource",

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     class TimedTable(TypedDict, total=False):
         created_timestamp_column: str | None
+        event_id: str | None
         field_mapping: Mapping[str, str] | None
         availability_delay: timedelta | None
         valid_from: str | None
@@ -111,6 +112,8 @@ class TableSource(DataSource):
         The column with a row's event time. Without it (and without ``valid_from``) rows are visible at all times.
     created_timestamp_column : str, optional
         The column that tells which of two rows of one key and time came later.
+    event_id : str, optional
+        The column that tells an event from all others of its key: delivered again, it counts once in windows.
     field_mapping : dict of str to str, optional
         Columns that are called otherwise in the views: name in the table to name in the views.
     availability_delay : timedelta, optional
@@ -139,6 +142,7 @@ class TableSource(DataSource):
 
     timestamp_field: str
     created_timestamp_column: str
+    event_id: str
     valid_from: str
     valid_to: str
     field_mapping: dict[str, str]
@@ -153,7 +157,7 @@ class TableSource(DataSource):
         if event and other and event != other:
             raise InvalidError(f"{self}: timestamp_field and event_timestamp_column are two names of one setting")
         self.timestamp_field = text(self, "timestamp_field", event or other or "")
-        for argument in ("created_timestamp_column", "valid_from", "valid_to"):
+        for argument in ("created_timestamp_column", "event_id", "valid_from", "valid_to"):
             setattr(self, argument, text(self, argument, rest.pop(argument, "") or ""))
         self.field_mapping = text_map(self, "field_mapping", rest.pop("field_mapping", None))
         self.availability_delay = duration(self, "availability_delay", rest.pop("availability_delay", None))
@@ -168,6 +172,7 @@ class TableSource(DataSource):
             **self._place(),
             "timestamp_field": self.timestamp_field,
             "created_timestamp_column": self.created_timestamp_column,
+            "event_id": self.event_id,
             "availability_delay": duration_text(self.availability_delay) if self.availability_delay else "",
             "valid_from": self.valid_from,
             "valid_to": self.valid_to,

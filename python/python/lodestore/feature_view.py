@@ -15,6 +15,7 @@ from lodestore._definition import (
     text,
     text_map,
 )
+from lodestore.aggregation import Aggregation
 from lodestore.data_source import DataSource, fields, name_of
 from lodestore.entity import Entity
 from lodestore.errors import NotFoundError
@@ -65,6 +66,10 @@ class FeatureView(Definition):
         The entities that its rows describe; none for a view with one row for everything.
     ttl : timedelta, optional
         How old a row may be when it answers a question; zero or None for any age.
+    aggregations : list of Aggregation, optional
+        What is computed over windows of the source's rows, which are then events. These are the view's features.
+    inputs : list of Field, optional
+        The types of the columns that the aggregations look at; inferred from the source where they are left out.
     online : bool, optional
         Whether its features are served online.
     description : str, optional
@@ -107,6 +112,8 @@ class FeatureView(Definition):
         schema: Sequence[Field] | None = None,
         entities: Sequence[Entity | str] | None = None,
         ttl: timedelta | None = timedelta(0),
+        aggregations: Sequence[Aggregation] | None = None,
+        inputs: Sequence[Field] | None = None,
         online: bool = True,
         description: str = "",
         tags: Mapping[str, str] | None = None,
@@ -123,6 +130,11 @@ class FeatureView(Definition):
             if not isinstance(entity, (Entity, str)):
                 raise TypeError(f"{self}: entities must be a list of Entity or their names, but has {entity!r}")
         self.ttl = duration(self, "ttl", ttl)
+        self.aggregations: list[Aggregation] = sequence(self, "aggregations", aggregations)
+        for aggregation in self.aggregations:
+            if not isinstance(aggregation, Aggregation):
+                raise TypeError(f"{self}: aggregations must be a list of Aggregation, but has {aggregation!r}")
+        self.inputs = fields(self, inputs)
         if not isinstance(online, bool):
             raise TypeError(f"{self}: online must be True or False, not {online!r}")
         self.online = online
@@ -181,6 +193,8 @@ class FeatureView(Definition):
         optional = {
             "entities": [name_of(entity) for entity in self.entities],
             "schema": [field.to_document() for field in self.schema],
+            "aggregations": [aggregation.to_document() for aggregation in self.aggregations],
+            "inputs": [field.to_document() for field in self.inputs],
             "ttl": duration_text(self.ttl) if self.ttl else "",
         }
         given = {key: value for key, value in optional.items() if value}
@@ -189,8 +203,9 @@ class FeatureView(Definition):
 
     @classmethod
     def _arguments(cls, document: Mapping[str, Any]) -> dict[str, Any]:
-        schema = [Field.from_document(field) for field in document.get("schema", [])]
-        return {**document, "schema": schema, "ttl": parse_duration(document.get("ttl", ""))}
+        parts = {key: [Field.from_document(part) for part in document.get(key, [])] for key in ("schema", "inputs")}
+        parts["aggregations"] = [Aggregation.from_document(part) for part in document.get("aggregations", [])]
+        return {**document, **parts, "ttl": parse_duration(document.get("ttl", ""))}
 
 
 class FeatureViewProjection:

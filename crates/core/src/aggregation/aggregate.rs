@@ -198,6 +198,17 @@ impl Aggregate {
         &self.output
     }
 
+    /// Returns whether another aggregate keeps equal states of the same events, as sums and means do.
+    #[must_use]
+    pub fn has_state_of(&self, other: &Self) -> bool {
+        let same = match (self.kind, other.kind) {
+            (Kind::Floats(_), Kind::Floats(_)) | (Kind::Integers(_), Kind::Integers(_)) => true,
+            (Kind::Moments(one), Kind::Moments(another)) => one.order() == another.order(),
+            _ => self.function == other.function,
+        };
+        same && (&self.inputs, &self.grouped) == (&other.inputs, &other.grouped)
+    }
+
     /// Returns whether events and states can be taken off again ([`Aggregate::remove`], [`Aggregate::subtract`]).
     #[must_use]
     pub fn is_invertible(&self) -> bool {

@@ -10,7 +10,9 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 
-use super::{BatchStream, HistoricalPlan, OfflineEngine, RunReport, ScanColumns, ScanPlan, WriteTarget, Written};
+use super::{
+    BatchStream, HistoricalPlan, OfflineEngine, RunReport, ScanColumns, ScanPlan, WriteTarget, Written, memory_windows,
+};
 use crate::definition::{TableRef, ViewVersion};
 use crate::entity_key::EntityKeys;
 use crate::error::{Error, Result};
@@ -74,12 +76,12 @@ impl OfflineEngine for MemoryEngine {
         let mut answers = Vec::with_capacity(plan.request.views.len());
         for view in &plan.request.views {
             let table = view.version.table.as_ref().ok_or_else(|| Error::internal("a planned view has a table"))?;
-            answers.push(Candidates::new(&view.version, &self.table(table)?)?.answer(
-                view,
-                &questions,
-                times.as_ref(),
-                plan,
-            )?);
+            let (table, times) = (self.table(table)?, times.as_ref());
+            answers.push(if view.version.definition.is_aggregated() {
+                memory_windows::answer(view, &table, &questions, times, plan)?
+            } else {
+                Candidates::new(&view.version, &table)?.answer(view, &questions, times, plan)?
+            });
         }
         for column in &plan.request.columns {
             let (candidates, winners) = &answers[column.view];

@@ -1,6 +1,7 @@
 //! The seam to offline engines and the plan of a historical retrieval.
 
 mod memory;
+mod memory_windows;
 mod plan;
 mod report;
 mod target;

@@ -32,11 +32,12 @@ mod placed;
 mod spill;
 mod strategy;
 mod view;
+mod windows;
 mod winners;
 
 pub use exec::PointInTimeJoinExec;
 pub(crate) use index::Asked;
 pub(crate) use pass::Visibility;
 pub use strategy::{ForcedStrategy, Tuning};
-pub(crate) use strategy::{Known, Limits, choose, width};
+pub(crate) use strategy::{Known, Limits, Strategy, choose, width};
 pub(crate) use view::{ViewPlan, interval};

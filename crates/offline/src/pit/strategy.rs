@@ -23,6 +23,8 @@ pub(crate) enum Strategy {
     KeepRows,
     /// The rows in memory, by key and time; each question is looked up in them.
     BuildRows,
+    /// The events in memory, by key and time; windows are runs of them.
+    Windows,
 }
 
 impl fmt::Display for Strategy {
@@ -35,6 +37,7 @@ impl fmt::Display for Strategy {
             Self::FetchLate(Density::Sparse) => "one pass over keys and times, features fetched late row by row",
             Self::KeepRows => "one pass over whole rows, features of winners kept",
             Self::BuildRows => "rows in memory, questions looked up",
+            Self::Windows => "one pass over events, windows as runs of them",
         })
     }
 }
@@ -139,6 +142,14 @@ impl Limits {
     pub(crate) fn parts_keeping(&self, questions: usize, threads: usize, types: &[DataType]) -> usize {
         let row = threads * (BYTES_A_PLACE + 3 * width(types));
         self.parts_of(questions, BYTES_A_QUESTION + BYTES_A_QUESTION / 2 + row)
+    }
+
+    /// Returns into how many parts questions are split so that the events of their keys fit.
+    pub(crate) fn parts_of_events(&self, events: usize, questions: usize, types: &[DataType]) -> usize {
+        // While they are put in order, a column is there twice, and the order itself.
+        const BYTES_AN_EVENT: usize = 48;
+        let bytes = events.saturating_mul(BYTES_AN_EVENT + width(types)) / questions.max(1);
+        self.parts_of(questions, bytes + BYTES_A_QUESTION + BYTES_A_QUESTION / 2)
     }
 
     fn parts_of(&self, questions: usize, bytes_each: usize) -> usize {

@@ -18,6 +18,7 @@ use super::fetch::{Density, Fetched, fetch, fetch_all};
 use super::index::{Asked, QuestionIndex};
 use super::pass::{self, Visibility};
 use super::strategy::{Limits, Strategy};
+use super::windows;
 use super::winners::{Address, Answers, NO_ROW, TieColumns, Winners};
 use crate::rows::RowReader;
 use crate::source::{Bounds, Found, KeyBounds, KeyValues, ParquetTable, Table, TimeBounds};
@@ -59,7 +60,7 @@ impl ViewRun {
     }
 
     /// Indexes the questions in parts, one after the other, and tells how long each took.
-    fn indexes(&self, asked: &Asked, parts: usize) -> impl Iterator<Item = Arc<QuestionIndex>> {
+    pub(crate) fn indexes(&self, asked: &Asked, parts: usize) -> impl Iterator<Item = Arc<QuestionIndex>> {
         self.report(|view| view.parts = parts as u64);
         let mut indexes = asked.indexes(parts, self.threads);
         std::iter::from_fn(move || {
@@ -113,6 +114,7 @@ impl ViewPlan {
             view.open_time = self.open_time;
         });
         match (self.strategy, self.table.as_parquet()) {
+            (Strategy::Windows, _) => windows::answer(self, run, &asked, limits).await,
             (Strategy::FetchLate(density), Some(table)) => self.fetch_late(run, asked, limits, table, density).await,
             (Strategy::BuildRows, _) => build::answer(self, run, &asked, limits).await,
             _ => self.keep_rows(run, &asked, limits).await,
@@ -126,8 +128,7 @@ impl ViewPlan {
 
     /// Returns the reader of all features, which decide ties (rule P3).
     pub(crate) fn reader_of_all(&self) -> Arc<RowReader> {
-        let all = (0..self.version.features.len()).collect();
-        Arc::new(RowReader::new(Arc::clone(&self.version), all))
+        Arc::new(RowReader::new(Arc::clone(&self.version), 0..self.version.features.len()))
     }
 
     /// Passes over keys and times alone, then fetches the features of the winners.
@@ -241,8 +242,7 @@ impl ViewPlan {
         let add = {
             let store = Arc::clone(&store);
             let reader = |block: &Vec<usize>| {
-                let features = block.iter().map(|&feature| self.features[feature]).collect();
-                RowReader::new(Arc::clone(&self.version), features)
+                RowReader::new(Arc::clone(&self.version), block.iter().map(|&feature| self.features[feature]))
             };
             let blocks: Vec<_> = blocks.iter().map(|block| (block.clone(), reader(block))).collect();
             move |(): &mut (), fetched: Fetched| {

@@ -7,6 +7,7 @@ mod properties;
 mod scans;
 mod times;
 mod values;
+mod windows;
 
 use std::sync::Arc;
 
@@ -72,6 +73,7 @@ pub fn trials(harness: Arc<dyn EngineHarness>) -> Vec<Trial> {
         values::v3_a_default_replaces_what_is_missing_only_where_asked,
         values::a_missing_table_is_not_found,
         values::explain_and_schema_and_fingerprint_describe_the_tables,
+        windows::w_property,
         scans::scan_property,
         scans::a_scan_takes_the_rows_of_its_interval,
         scans::m1_rows_created_since_are_taken_however_old,

@@ -1,0 +1,93 @@
+//! Features of a view that aggregates: for each question, what the events of its windows amount to.
+//!
+//! The events of the keys that are asked about are collected in one pass over the table, whatever the number of
+//! windows, and put in order by key and time; questions are so already. Then, key by key, the events of a window are
+//! one run of them, found by pointers that only move on, and its value is put together from parts that windows share
+//! (see [`evaluate`]). Memory is that of the events, of which only the columns that are looked at are held; over a
+//! limit, questions are split by key and the pass is made for each part.
+
+mod collect;
+mod evaluate;
+mod extremes;
+mod runs;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arrow::array::ArrayRef;
+use futures::future;
+use lodestore_core::time::Stopwatch;
+use lodestore_core::windows::BoundAggregations;
+use lodestore_core::{Error, Result};
+use tokio::task::spawn_blocking;
+
+use self::evaluate::Evaluation;
+use super::features::{FeatureStore, Layout, StoredFeatures};
+use super::index::Asked;
+use super::strategy::Limits;
+use super::view::{ViewPlan, ViewRun};
+use crate::rows::RowReader;
+
+/// Answers the questions about a view that aggregates.
+pub(crate) async fn answer(view: &ViewPlan, run: &ViewRun, asked: &Asked, limits: &Limits) -> Result<StoredFeatures> {
+    let bound = Arc::new(BoundAggregations::new(&view.version, &view.features)?);
+    let reader = Arc::new(RowReader::of_events(Arc::clone(&view.version), bound.inputs()));
+    let types = view.reader().feature_types();
+    let store = Arc::new(limits.store(asked.count, asked.count, &types, Layout::Placed)?);
+    let rows = match view.table.as_parquet() {
+        Some(table) => usize::try_from(table.rows().await?).unwrap_or(usize::MAX),
+        None => 0,
+    };
+    let parts = limits.parts_of_events(rows, asked.count, &reader.feature_types());
+    let mut has_place = vec![false; asked.count];
+    for index in run.indexes(asked, parts) {
+        (0..index.places()).for_each(|place| has_place[index.question(place)] = true);
+        let clock = Stopwatch::start();
+        let events = collect::events(view, run, &index, &reader, &bound).await?;
+        run.report(|view| view.scan_time += clock.elapsed());
+        let clock = Stopwatch::start();
+        let evaluation = Evaluation::new(Arc::clone(&bound), index, events, run.visibility.as_known);
+        put_down(run, evaluation, &store).await.map_err(|e| e.with_context("view", view.version.reference()))?;
+        run.report(|view| view.fetch_time += clock.elapsed());
+    }
+    // A key with a null has no events, but its windows are there.
+    let is_timed =
+        |question: usize| asked.times.as_ref().is_some_and(|times| !arrow::array::Array::is_null(times, question));
+    let without_key = (0..asked.count).filter(|&question| !has_place[question] && is_timed(question));
+    let without_key: Vec<(u32, u32)> = without_key.map(|question| (question as u32, 0)).collect();
+    if !without_key.is_empty() {
+        let empty =
+            bound.as_slice().iter().map(|one| one.aggregate.column(&[one.aggregate.finish(&one.aggregate.empty(), 0)]));
+        let all: Vec<usize> = (0..types.len()).collect();
+        store.add(&all, empty.collect::<Result<Vec<ArrayRef>>>()?, &without_key)?;
+    }
+    let store = Arc::into_inner(store).ok_or_else(|| Error::internal("an evaluation goes on after its end"))?;
+    let stored = store.finish()?;
+    run.report(|view| view.bytes_spilled += stored.bytes_spilled());
+    Ok(stored)
+}
+
+/// Evaluates the questions chunk by chunk on several threads.
+async fn put_down(run: &ViewRun, evaluation: Evaluation, store: &Arc<FeatureStore>) -> Result<()> {
+    let evaluation = Arc::new(evaluation);
+    let next = Arc::new(AtomicUsize::new(0));
+    let threads = run.threads.clamp(1, evaluation.chunks().max(1));
+    let tasks = (0..threads).map(|_| {
+        let (run, evaluation, next, store) =
+            (run.clone(), Arc::clone(&evaluation), Arc::clone(&next), Arc::clone(store));
+        spawn_blocking(move || {
+            let mut evaluator = evaluation.evaluator();
+            loop {
+                let chunk = next.fetch_add(1, Ordering::Relaxed);
+                if chunk >= evaluation.chunks() {
+                    return Ok::<_, Error>(());
+                }
+                run.check_cancelled()?;
+                let (columns, answers) = evaluator.chunk(chunk)?;
+                store.add(&(0..columns.len()).collect::<Vec<_>>(), columns, &answers)?;
+            }
+        })
+    });
+    let done = future::join_all(tasks.collect::<Vec<_>>()).await.into_iter();
+    done.map(|done| done.map_err(|e| Error::internal(format!("a thread of the windows ended early: {e}")))?).collect()
+}
