@@ -6,7 +6,6 @@
 //! merged states. Questions about what was known at their time look at each event.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use lodestore_core::Result;
@@ -19,22 +18,6 @@ use super::super::index::QuestionIndex;
 use super::collect::Grouped;
 use super::extremes::{Extremes, Kind};
 use super::runs::Runs;
-
-/// About so many questions and events are evaluated at a time.
-const CHUNK: usize = 64 * 1024;
-
-/// Questions, the events of their keys, and how windows are evaluated.
-pub(super) struct Evaluation {
-    bound: Arc<BoundAggregations>,
-    index: Arc<QuestionIndex>,
-    grouped: Grouped,
-    as_known: bool,
-    series: Vec<Series>,
-    /// For each distinct window an aggregation that has it.
-    windows: Vec<usize>,
-    /// Keys, by their numbers, that are evaluated together.
-    chunks: Vec<Range<usize>>,
-}
 
 /// Aggregations that share their work, by the windows they have.
 struct Series {
@@ -56,13 +39,28 @@ enum Way {
     Runs,
 }
 
-impl Evaluation {
-    pub(super) fn new(
-        bound: Arc<BoundAggregations>,
-        index: Arc<QuestionIndex>,
-        grouped: Grouped,
-        as_known: bool,
-    ) -> Self {
+/// Stands for an event before which no window starts or ends.
+const UNMARKED: u32 = u32::MAX;
+
+/// Evaluates questions, and keeps its memory from one part of them to the next.
+pub(super) struct Evaluator<'a> {
+    bound: &'a BoundAggregations,
+    index: &'a QuestionIndex,
+    as_known: bool,
+    series: Vec<Series>,
+    /// For each distinct window an aggregation that has it.
+    windows: Vec<usize>,
+    /// For each aggregation what the questions of a part get.
+    outcomes: Vec<Vec<Outcome>>,
+    /// For each distinct window the events that each question of a key takes, counted from the key's first.
+    runs: Vec<Vec<Range<usize>>>,
+    /// For each event of a key which of the sums that are kept is that of all before it.
+    marks: Vec<u32>,
+    extremes: Extremes,
+}
+
+impl<'a> Evaluator<'a> {
+    pub(super) fn new(bound: &'a BoundAggregations, index: &'a QuestionIndex, as_known: bool) -> Self {
         let mut windows: Vec<usize> = Vec::new();
         let mut series: Vec<Series> = Vec::new();
         for (place, one) in bound.as_slice().iter().enumerate() {
@@ -74,7 +72,7 @@ impl Evaluation {
             let way = if one.aggregate.is_invertible() {
                 Way::Difference
             } else {
-                Kind::of(one, &grouped.events, place).map_or(Way::Runs, Way::Extreme)
+                Kind::of(one).map_or(Way::Runs, Way::Extreme)
             };
             let same = series.iter_mut().find(|series| bound.as_slice()[series.one].has_state_of(one));
             match same {
@@ -85,87 +83,46 @@ impl Evaluation {
                 },
             }
         }
-        let chunks = chunks(&index, &grouped.starts);
-        Self { bound, index, grouped, as_known, series, windows, chunks }
+        let runs = vec![Vec::new(); windows.len()];
+        let outcomes = vec![Vec::new(); bound.as_slice().len()];
+        let (marks, extremes) = (Vec::new(), Extremes::default());
+        Self { bound, index, as_known, series, windows, outcomes, runs, marks, extremes }
     }
 
-    /// Returns how many chunks there are.
-    pub(super) fn chunks(&self) -> usize {
-        self.chunks.len()
-    }
-
-    /// Returns what evaluates chunks, one after the other.
-    pub(super) fn evaluator(&self) -> Evaluator<'_> {
-        let aggregations = self.bound.as_slice().len();
-        Evaluator {
-            evaluation: self,
-            outcomes: vec![Vec::new(); aggregations],
-            runs: vec![Vec::new(); self.windows.len()],
-            marks: Vec::new(),
-            extremes: Extremes::default(),
-        }
-    }
-}
-
-fn chunks(index: &QuestionIndex, starts: &[usize]) -> Vec<Range<usize>> {
-    let mut chunks = Vec::new();
-    let (mut first, mut weight) = (0, 0);
-    let keys = index.keys().len();
-    for key in 0..keys {
-        weight += index.places_of(key as u32).len() + starts[key + 1] - starts[key];
-        if weight >= CHUNK || key + 1 == keys {
-            chunks.push(first..key + 1);
-            (first, weight) = (key + 1, 0);
-        }
-    }
-    chunks
-}
-
-/// Stands for an event before which no window starts or ends.
-const UNMARKED: u32 = u32::MAX;
-
-/// Evaluates chunks, and keeps its memory from one to the next.
-pub(super) struct Evaluator<'a> {
-    evaluation: &'a Evaluation,
-    /// For each aggregation what the questions of a chunk get.
-    outcomes: Vec<Vec<Outcome>>,
-    /// For each distinct window the events that each question of a key takes, counted from the key's first.
-    runs: Vec<Vec<Range<usize>>>,
-    /// For each event of a key which of the sums that are kept is that of all before it.
-    marks: Vec<u32>,
-    extremes: Extremes,
-}
-
-impl Evaluator<'_> {
-    /// Returns the features of a chunk's questions, row by row, and which question each row answers.
-    pub(super) fn chunk(&mut self, chunk: usize) -> Result<(Vec<ArrayRef>, Vec<Answer>)> {
-        let evaluation = self.evaluation;
+    /// Returns the features of the questions about a part's keys, row by row, and which question each row answers.
+    pub(super) fn evaluate(&mut self, grouped: &Grouped) -> Result<(Vec<ArrayRef>, Vec<Answer>)> {
         let mut answers: Vec<Answer> = Vec::new();
         self.outcomes.iter_mut().for_each(Vec::clear);
-        for key in evaluation.chunks[chunk].clone() {
-            let places = evaluation.index.places_of(key as u32);
-            let events = evaluation.grouped.starts[key]..evaluation.grouped.starts[key + 1];
+        let series = std::mem::take(&mut self.series);
+        for key in grouped.keys.clone() {
+            let places = self.index.places_of(key as u32);
             for place in places.clone() {
-                answers.push((evaluation.index.question(place) as u32, answers.len() as u32));
+                answers.push((self.index.question(place) as u32, answers.len() as u32));
             }
-            if evaluation.as_known {
-                self.as_known(places, events)?;
+            if self.as_known {
+                self.as_known(grouped, places, grouped.of(key))?;
             } else {
-                self.key(places, events)?;
+                self.key(grouped, &series, &places, &grouped.of(key))?;
             }
         }
-        let columns = evaluation.bound.as_slice().iter().zip(&self.outcomes);
+        self.series = series;
+        let columns = self.bound.as_slice().iter().zip(&self.outcomes);
         Ok((columns.map(|(one, outcomes)| one.aggregate.column(outcomes)).collect::<Result<_>>()?, answers))
     }
 
-    fn key(&mut self, places: Range<usize>, events: Range<usize>) -> Result<()> {
-        self.find_runs(&places, &events);
-        let evaluation = self.evaluation;
-        for series in &evaluation.series {
+    fn key(
+        &mut self,
+        grouped: &Grouped,
+        series: &[Series],
+        places: &Range<usize>,
+        events: &Range<usize>,
+    ) -> Result<()> {
+        self.find_runs(grouped, places, events);
+        for series in series {
             match series.way {
-                Way::Difference => self.differences(series, &places, &events)?,
+                Way::Difference => self.differences(grouped, series, places, events)?,
                 Way::Extreme(kind) => {
-                    self.extremes.fill(kind, &evaluation.grouped.events, series.one, events.clone());
+                    self.extremes.fill(kind, &grouped.events, series.one, events.clone());
                     for (window, aggregations) in &series.windows {
                         for run in &self.runs[*window] {
                             let outcome = self.extremes.of(kind, run);
@@ -176,8 +133,7 @@ impl Evaluator<'_> {
                 Way::Runs => {
                     let of_series = series.windows.iter().flat_map(|(window, _)| &self.runs[*window]);
                     let longest = of_series.map(ExactSizeIterator::len).max().unwrap_or(0);
-                    let (bound, all) = (&evaluation.bound, &evaluation.grouped.events);
-                    let runs = Runs::new(bound, all, series.one, events.clone(), longest)?;
+                    let runs = Runs::new(self.bound, &grouped.events, series.one, events.clone(), longest)?;
                     for (window, aggregations) in &series.windows {
                         for (question, place) in places.clone().enumerate() {
                             let state = runs.of(&self.runs[*window][question])?;
@@ -192,15 +148,14 @@ impl Evaluator<'_> {
 
     /// Finds the events that the windows of a key's questions take. Questions and events are in order of time, so both
     /// ends of a window only move on.
-    fn find_runs(&mut self, places: &Range<usize>, events: &Range<usize>) {
-        let evaluation = self.evaluation;
-        let times = &evaluation.grouped.events.times()[events.clone()];
-        for (window, runs) in evaluation.windows.iter().zip(&mut self.runs) {
-            let one = &evaluation.bound.as_slice()[*window];
+    fn find_runs(&mut self, grouped: &Grouped, places: &Range<usize>, events: &Range<usize>) {
+        let times = &grouped.events.times()[events.clone()];
+        for (window, runs) in self.windows.iter().zip(&mut self.runs) {
+            let one = &self.bound.as_slice()[*window];
             runs.clear();
             let (mut start, mut end) = (0, 0);
             for place in places.clone() {
-                let at = evaluation.index.time(place);
+                let at = self.index.time(place);
                 let until = one.end(at).as_micros();
                 while end < times.len() && times[end] <= until {
                     end += 1;
@@ -215,10 +170,14 @@ impl Evaluator<'_> {
         }
     }
 
-    fn differences(&mut self, series: &Series, places: &Range<usize>, events: &Range<usize>) -> Result<()> {
-        let evaluation = self.evaluation;
-        let (bound, all) = (&evaluation.bound, &evaluation.grouped.events);
-        let aggregate = &bound.as_slice()[series.one].aggregate;
+    fn differences(
+        &mut self,
+        grouped: &Grouped,
+        series: &Series,
+        places: &Range<usize>,
+        events: &Range<usize>,
+    ) -> Result<()> {
+        let aggregate = &self.bound.as_slice()[series.one].aggregate;
         self.marks.clear();
         self.marks.resize(events.len() + 1, UNMARKED);
         let (mut first, mut last) = (events.len(), 0);
@@ -237,7 +196,7 @@ impl Evaluator<'_> {
                 sums.push(sum.clone());
             }
             if event < last {
-                all.update(bound, series.one, &mut sum, events.start + event)?;
+                grouped.events.update(self.bound, series.one, &mut sum, events.start + event)?;
             }
         }
         let empty = aggregate.empty();
@@ -258,23 +217,21 @@ impl Evaluator<'_> {
     }
 
     /// Evaluates what was known at each question's time: the events that were recorded by then.
-    fn as_known(&mut self, places: Range<usize>, events: Range<usize>) -> Result<()> {
-        let Evaluation { bound, grouped, index, .. } = self.evaluation;
+    fn as_known(&mut self, grouped: &Grouped, places: Range<usize>, events: Range<usize>) -> Result<()> {
         for place in places {
-            let at = index.time(place);
-            let known =
-                (events.start as u32..events.end as u32).filter(|&event| grouped.events.is_known(event as usize, at));
-            let mut known: Vec<u32> = known.collect();
+            let at = self.index.time(place);
+            let all = events.start as u32..events.end as u32;
+            let mut known: Vec<u32> = all.filter(|&event| grouped.events.is_known(event as usize, at)).collect();
             if let Some(deliveries) = &grouped.deliveries {
                 known = deliveries.first(&known);
             }
-            for (aggregation, one) in bound.as_slice().iter().enumerate() {
+            for (aggregation, one) in self.bound.as_slice().iter().enumerate() {
                 let (start, end) = (one.start(at), one.end(at));
                 let mut state = one.aggregate.empty();
                 for &event in &known {
                     let time = EventTime::from_micros(grouped.events.times()[event as usize]);
                     if time <= end && start.is_none_or(|start| time > start) {
-                        grouped.events.update(bound, aggregation, &mut state, event as usize)?;
+                        grouped.events.update(self.bound, aggregation, &mut state, event as usize)?;
                     }
                 }
                 self.finish(&[aggregation], &state, place);
@@ -284,8 +241,7 @@ impl Evaluator<'_> {
     }
 
     fn finish(&mut self, aggregations: &[usize], state: &State, place: usize) {
-        let Evaluation { bound, index, .. } = self.evaluation;
-        let at = index.time(place).as_micros();
+        let (bound, at) = (self.bound, self.index.time(place).as_micros());
         give(&mut self.outcomes, aggregations, |aggregation| bound.as_slice()[aggregation].aggregate.finish(state, at));
     }
 }

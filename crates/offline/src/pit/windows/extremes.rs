@@ -1,9 +1,11 @@
 //! The least or greatest number of runs of events.
 
-use lodestore_core::aggregation::{Function, Outcome, OwnedValue};
-use lodestore_core::windows::{BoundAggregation, Events};
-
 use std::ops::Range;
+
+use arrow::array::Array;
+use lodestore_core::aggregation::{Function, Outcome, OwnedValue};
+use lodestore_core::types::FeatureType;
+use lodestore_core::windows::{BoundAggregation, Events};
 
 /// Which numbers are sought, and what they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +28,14 @@ const NAN: i64 = i64::MIN;
 
 impl Kind {
     /// Returns the kind of an aggregation, if it seeks an extreme of numbers of 64 bits.
-    pub(super) fn of(one: &BoundAggregation, events: &Events, aggregation: usize) -> Option<Self> {
+    pub(super) fn of(one: &BoundAggregation) -> Option<Self> {
         let is_least = match one.aggregate.function() {
             Function::Min => true,
             Function::Max => false,
             _ => return None,
         };
-        let is_float = events.floats(aggregation).is_some();
-        let is_number = is_float || events.integers(aggregation).is_some();
+        let is_float = *one.aggregate.output() == FeatureType::Float64;
+        let is_number = is_float || *one.aggregate.output() == FeatureType::Int64;
         (is_number && !one.is_grouped()).then_some(Self { is_least, is_float })
     }
 
@@ -76,10 +78,9 @@ impl Extremes {
                 continue;
             }
             if let Some(values) = events.floats(aggregation) {
-                numbers
-                    .extend(arrow::array::Array::is_valid(values, event).then(|| kind.of_float(values.value(event))));
+                numbers.extend(values.is_valid(event).then(|| kind.of_float(values.value(event))));
             } else if let Some(values) = events.integers(aggregation) {
-                numbers.extend(arrow::array::Array::is_valid(values, event).then(|| kind.sought(values.value(event))));
+                numbers.extend(values.is_valid(event).then(|| kind.sought(values.value(event))));
             }
         }
         self.before.push(numbers.len() as u32);

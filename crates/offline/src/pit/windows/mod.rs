@@ -21,7 +21,8 @@ use lodestore_core::windows::BoundAggregations;
 use lodestore_core::{Error, Result};
 use tokio::task::spawn_blocking;
 
-use self::evaluate::Evaluation;
+use self::collect::Collected;
+use self::evaluate::Evaluator;
 use super::features::{FeatureStore, Layout, StoredFeatures};
 use super::index::Asked;
 use super::strategy::Limits;
@@ -43,11 +44,11 @@ pub(crate) async fn answer(view: &ViewPlan, run: &ViewRun, asked: &Asked, limits
     for index in run.indexes(asked, parts) {
         (0..index.places()).for_each(|place| has_place[index.question(place)] = true);
         let clock = Stopwatch::start();
-        let events = collect::events(view, run, &index, &reader, &bound).await?;
+        let events = collect::events(view, run, &index, &reader, &bound, rows / parts).await?;
         run.report(|view| view.scan_time += clock.elapsed());
         let clock = Stopwatch::start();
-        let evaluation = Evaluation::new(Arc::clone(&bound), index, events, run.visibility.as_known);
-        put_down(run, evaluation, &store).await.map_err(|e| e.with_context("view", view.version.reference()))?;
+        let evaluated = evaluate_parts(run, events, &bound, &store).await;
+        evaluated.map_err(|error| error.with_context("view", view.version.reference()))?;
         run.report(|view| view.fetch_time += clock.elapsed());
     }
     // A key with a null has no events, but its windows are there.
@@ -67,27 +68,33 @@ pub(crate) async fn answer(view: &ViewPlan, run: &ViewRun, asked: &Asked, limits
     Ok(stored)
 }
 
-/// Evaluates the questions chunk by chunk on several threads.
-async fn put_down(run: &ViewRun, evaluation: Evaluation, store: &Arc<FeatureStore>) -> Result<()> {
-    let evaluation = Arc::new(evaluation);
+/// Evaluates the questions part by part, on several threads.
+async fn evaluate_parts(
+    run: &ViewRun,
+    events: Collected,
+    bound: &Arc<BoundAggregations>,
+    store: &Arc<FeatureStore>,
+) -> Result<()> {
+    let events = Arc::new(events);
     let next = Arc::new(AtomicUsize::new(0));
-    let threads = run.threads.clamp(1, evaluation.chunks().max(1));
-    let tasks = (0..threads).map(|_| {
-        let (run, evaluation, next, store) =
-            (run.clone(), Arc::clone(&evaluation), Arc::clone(&next), Arc::clone(store));
+    let task = |_| {
+        let (run, events, next) = (run.clone(), Arc::clone(&events), Arc::clone(&next));
+        let (bound, store) = (Arc::clone(bound), Arc::clone(store));
         spawn_blocking(move || {
-            let mut evaluator = evaluation.evaluator();
+            let mut evaluator = Evaluator::new(&bound, events.index(), run.visibility.as_known);
             loop {
-                let chunk = next.fetch_add(1, Ordering::Relaxed);
-                if chunk >= evaluation.chunks() {
+                let part = next.fetch_add(1, Ordering::Relaxed);
+                if part >= events.parts() {
                     return Ok::<_, Error>(());
                 }
                 run.check_cancelled()?;
-                let (columns, answers) = evaluator.chunk(chunk)?;
+                let grouped = events.part(part, &bound, run.visibility.as_known)?;
+                let (columns, answers) = evaluator.evaluate(&grouped)?;
                 store.add(&(0..columns.len()).collect::<Vec<_>>(), columns, &answers)?;
             }
         })
-    });
-    let done = future::join_all(tasks.collect::<Vec<_>>()).await.into_iter();
+    };
+    let threads = run.threads.clamp(1, events.parts().max(1));
+    let done = future::join_all((0..threads).map(task).collect::<Vec<_>>()).await.into_iter();
     done.map(|done| done.map_err(|e| Error::internal(format!("a thread of the windows ended early: {e}")))?).collect()
 }
