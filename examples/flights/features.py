@@ -6,7 +6,7 @@ airport's latest departure once it has left: both hours after the row's schedule
 
 from datetime import timedelta
 
-from lodestore import Entity, FeatureService, FeatureView, Field, FileSource
+from lodestore import Aggregation, Entity, FeatureService, FeatureView, Field, FileSource
 from lodestore.types import Float64, Int32, Int64, String
 
 plane = Entity(name="plane", join_keys=[("tailnum", String)], description="An aircraft, by its tail number")
@@ -74,8 +74,58 @@ plane_facts = FeatureView(
     description="What does not change about a plane",
 )
 
+HOUR = timedelta(hours=1)
+
+airport_windows = FeatureView(
+    name="airport_windows",
+    entities=[airport],
+    source=departures,
+    aggregations=[
+        Aggregation("dep_delay", "mean", HOUR),
+        Aggregation("dep_delay", "mean", 4 * HOUR),
+        Aggregation("dep_delay", "max", 2 * HOUR),
+        Aggregation(function="count", time_window=HOUR),
+        Aggregation(function="count", time_window=HOUR, where="dep_delay > 15", name="late_1h"),
+    ],
+    description="What has left an airport lately",
+)
+
+airline_windows = FeatureView(
+    name="airline_windows",
+    entities=[airline],
+    source=landings,
+    aggregations=[
+        Aggregation("arr_delay", "mean", 3 * HOUR),
+        Aggregation("arr_delay", "mean", 24 * HOUR),
+        Aggregation("arr_delay", "stddev", 24 * HOUR),
+        Aggregation("arr_delay", "mean", timedelta(days=7)),
+    ],
+    description="How late the flights of an airline have landed lately",
+)
+
+plane_windows = FeatureView(
+    name="plane_windows",
+    entities=[plane],
+    source=landings,
+    aggregations=[
+        Aggregation("arr_delay", "mean", 24 * HOUR),
+        Aggregation("arr_delay", "max", 12 * HOUR),
+        Aggregation(function="count", time_window=24 * HOUR),
+        Aggregation("dep_delay", "mean", timedelta(days=30)),
+    ],
+    description="What a plane has been through lately",
+)
+
+latest = [previous_leg, airport_traffic, airline_traffic, weather, plane_facts]
+
+latest_only = FeatureService(
+    name="latest_only",
+    features=latest,
+    description="The latest row of each view, and nothing before it",
+)
+
 late_departure = FeatureService(
     name="late_departure",
-    features=[previous_leg, airport_traffic, airline_traffic, weather, plane_facts],
+    features=[*latest, airport_windows, airline_windows, plane_windows],
     description="What the model 'will this flight leave late?' reads",
 )
