@@ -11,6 +11,7 @@ mod online;
 mod predicate;
 mod rows;
 mod value;
+mod windows_online;
 
 pub use aggregate::{AggregateEvent, Expected, aggregate, decayed};
 pub use arrays::{build, read};
@@ -20,3 +21,4 @@ pub use online::{OnlineAnswer, OnlineHistory, OnlineRow};
 pub use predicate::{Condition, Operand};
 pub use rows::{KeyValue, TableRow, interval_questions, key_values, scan, table_rows};
 pub use value::{Value, order_all};
+pub use windows_online::{WindowEvent, WindowFeature, windowed};
