@@ -7,7 +7,7 @@ use crate::definition::ViewVersion;
 use crate::entity_key::EntityKeys;
 use crate::error::{Error, Result};
 use crate::time::EventTime;
-use crate::types::{Rounding, event_times, widen};
+use crate::types::{FeatureType, KeyType, Rounding, event_times, widen};
 
 /// The times of a row that decide which of two rows wins, and when a row is visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,12 +38,14 @@ impl RowStamp {
 /// Rows of one view version: keys without nulls, stamps, and the values of some features.
 ///
 /// Row i of each part belongs to row i of the others. A row that has all features of the view is a
-/// full row; one that has some is partial and replaces just those (rule O4).
+/// full row; one that has some is partial and replaces just those (rule O4). Of a view with aggregations the
+/// rows are events: their columns are the view's inputs, all of them, and they may have ids (rule W5).
 #[derive(Debug, Clone, PartialEq)]
 pub struct FeatureRows {
     keys: EntityKeys,
     stamps: Vec<RowStamp>,
     features: Vec<(usize, ArrayRef)>,
+    event_ids: Option<BinaryArray>,
 }
 
 impl FeatureRows {
@@ -59,13 +61,26 @@ impl FeatureRows {
         if keys.as_array().null_count() > 0 || features.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
             return Err(Error::internal("feature rows have null keys or unordered features"));
         }
-        Ok(Self { keys, stamps, features })
+        Ok(Self { keys, stamps, features, event_ids: None })
     }
 
     /// Returns no rows.
     #[must_use]
     pub fn none() -> Self {
-        Self { keys: EntityKeys::from_encoded(BinaryArray::new_null(0)), stamps: Vec::new(), features: Vec::new() }
+        let keys = EntityKeys::from_encoded(BinaryArray::new_null(0));
+        Self { keys, stamps: Vec::new(), features: Vec::new(), event_ids: None }
+    }
+
+    /// Returns the rows as events with these ids. Events of one id count once (rule W5).
+    ///
+    /// # Errors
+    /// `Internal` if there are more or fewer ids than rows, or one is null.
+    pub fn with_event_ids(mut self, ids: BinaryArray) -> Result<Self> {
+        if ids.len() != self.len() || ids.null_count() > 0 {
+            return Err(Error::internal("events and their ids are not as many, or an id is null"));
+        }
+        self.event_ids = Some(ids);
+        Ok(self)
     }
 
     /// Returns the rows of several, in order. They have the same features.
@@ -82,7 +97,9 @@ impl FeatureRows {
             Ok((first.features[place].0, concat(&arrays.collect::<Vec<_>>())?))
         };
         let features = (0..first.features.len()).map(column).collect::<Result<_>>()?;
-        Self::new(EntityKeys::from_encoded(concat(&keys)?.as_binary().clone()), stamps, features)
+        let all = Self::new(EntityKeys::from_encoded(concat(&keys)?.as_binary().clone()), stamps, features)?;
+        let ids: Vec<&dyn Array> = parts.iter().filter_map(|part| part.event_ids.as_ref()).map(|i| i as _).collect();
+        if ids.is_empty() { Ok(all) } else { all.with_event_ids(concat(&ids)?.as_binary().clone()) }
     }
 
     /// Returns the rows with another created time for all of them.
@@ -96,7 +113,8 @@ impl FeatureRows {
     #[must_use]
     pub fn memory_size(&self) -> usize {
         let arrays = self.features.iter().map(|(_, array)| array.get_array_memory_size()).sum::<usize>();
-        arrays + self.keys.as_array().get_array_memory_size() + self.stamps.len() * size_of::<RowStamp>()
+        let ids = self.event_ids.as_ref().map_or(0, Array::get_array_memory_size);
+        arrays + ids + self.keys.as_array().get_array_memory_size() + self.stamps.len() * size_of::<RowStamp>()
     }
 
     /// Returns how many rows there are.
@@ -129,7 +147,14 @@ impl FeatureRows {
         &self.stamps
     }
 
-    /// Returns the columns with their places in the view's order, ascending.
+    /// Returns the ids of events, where they have some.
+    #[must_use]
+    pub fn event_ids(&self) -> Option<&BinaryArray> {
+        self.event_ids.as_ref()
+    }
+
+    /// Returns the columns with their places in the view's order, ascending: its features, or where it has
+    /// aggregations its inputs.
     #[must_use]
     pub fn features(&self) -> &[(usize, ArrayRef)] {
         &self.features
@@ -150,7 +175,9 @@ impl FeatureRows {
         );
         let stamps = indices.values().iter().map(|&i| self.stamps[i as usize]).collect();
         let columns = self.features.iter().map(|(i, column)| Ok((*i, take(column, indices, None)?)));
-        Ok(Self { keys, stamps, features: columns.collect::<Result<_>>()? })
+        let ids = self.event_ids.as_ref().map(|ids| take(ids, indices, None)).transpose()?;
+        let event_ids = ids.map(|ids| ids.as_binary().clone());
+        Ok(Self { keys, stamps, features: columns.collect::<Result<_>>()?, event_ids })
     }
 }
 
@@ -207,10 +234,12 @@ impl TimeColumns {
 ///   value that does not fit into its declared type (rule V2).
 /// - Event and created times finer than a microsecond round up (rule T2).
 /// - A feature that the batch has no column for is left out, so that the rows are partial.
+/// - Of a view with aggregations the rows are events: every input needs a column. Where the source has an
+///   `event_id`, an event without one is refused, for it would count again each time it is delivered.
 ///
 /// # Errors
-/// `Invalid`, naming the view, for a missing key or time column, no feature column at all, or a
-/// column of a type that can't be widened.
+/// `Invalid`, naming the view, for a missing key, time or event id column, no feature column at all, a missing
+/// input, or a column of a type that can't be widened.
 pub fn normalize(view: &ViewVersion, times: &TimeColumns, batch: &RecordBatch) -> Result<Normalized> {
     let in_view = |error: Error| error.with_context("view", view.reference());
     let rows = batch.num_rows();
@@ -224,26 +253,63 @@ pub fn normalize(view: &ViewVersion, times: &TimeColumns, batch: &RecordBatch) -
             refusals[row] = Some(format!("its event time '{}' is null", times.event.as_deref().unwrap_or_default()));
         }
     }
-    let mut columns = Vec::with_capacity(view.features.len());
-    for (index, feature) in view.features.iter().enumerate() {
-        if let Some(column) = batch.column_by_name(feature.name.as_str()) {
-            let widened = widen_or_refuse(feature.name.as_str(), column, &feature.feature_type, &mut refusals);
-            columns.push((index, widened.map_err(in_view)?));
-        }
-    }
-    if columns.is_empty() {
-        return Err(in_view(Error::invalid(format!(
-            "the rows have no feature of view '{}'; its features: {}",
-            view.name(),
-            view.features.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(", ")
-        ))));
-    }
+    let event_ids = event_ids_of(view, batch, &mut refusals).map_err(in_view)?;
+    let columns = columns_of(view, batch, &mut refusals).map_err(in_view)?;
     let stamps = stamps.into_iter().map(|stamp| stamp.unwrap_or(RowStamp::at(EventTime::MIN))).collect();
-    let all = FeatureRows { keys, stamps, features: columns };
+    let all = FeatureRows { keys, stamps, features: columns, event_ids };
     let kept: UInt32Array = (0..rows as u32).filter(|&row| refusals[row as usize].is_none()).collect::<Vec<_>>().into();
     let taken = if kept.len() == rows { all } else { all.take(&kept)? };
     let refused = refusals.into_iter().enumerate().filter_map(|(row, r)| r.map(|reason| RefusedRow { row, reason }));
     Ok(Normalized { rows: taken, places: kept, refused: refused.collect() })
+}
+
+/// Returns the columns that a view's values are made of, widened, with their places.
+fn columns_of(
+    view: &ViewVersion,
+    batch: &RecordBatch,
+    refusals: &mut [Option<String>],
+) -> Result<Vec<(usize, ArrayRef)>> {
+    let wanted = view.source_columns();
+    let mut columns = Vec::with_capacity(wanted.len());
+    for (index, (name, ty)) in wanted.iter().enumerate() {
+        match batch.column_by_name(name) {
+            Some(column) => columns.push((index, widen_or_refuse(name, column, ty, refusals)?)),
+            None if view.definition.is_aggregated() => {
+                column(batch, name, "input")?;
+            }
+            None => {}
+        }
+    }
+    if columns.is_empty() && !view.definition.is_aggregated() {
+        return Err(Error::invalid(format!(
+            "the rows have no feature of view '{}'; its features: {}",
+            view.name(),
+            wanted.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+        )));
+    }
+    Ok(columns)
+}
+
+/// Returns the ids of a view's events, where its source has some. An event without one is refused.
+fn event_ids_of(
+    view: &ViewVersion,
+    batch: &RecordBatch,
+    refusals: &mut [Option<String>],
+) -> Result<Option<BinaryArray>> {
+    let Some(name) = &view.event_id else { return Ok(None) };
+    let found = column(batch, name, "event id")?;
+    let ty = FeatureType::from_arrow(found.data_type()).map(|ty| KeyType::try_from(&ty));
+    let Some(Ok(ty)) = ty else {
+        return Err(Error::invalid(format!(
+            "event id column '{name}' has type {}; expected one that a join key can have, such as a string or an integer",
+            found.data_type()
+        )));
+    };
+    let ids = EntityKeys::encode(batch.num_rows(), &[(name, found, ty)])?;
+    for (_, refusal) in refusals.iter_mut().enumerate().filter(|(row, _)| ids.get(*row).is_none()) {
+        refusal.get_or_insert_with(|| format!("its event id '{name}' is null"));
+    }
+    Ok(Some(ids.as_array().clone()))
 }
 
 /// Returns the keys of a batch with a view's columns, null where a value of the key is null.
@@ -293,7 +359,7 @@ fn key_names(view: &ViewVersion) -> String {
 fn widen_or_refuse(
     name: &str,
     array: &ArrayRef,
-    ty: &crate::types::FeatureType,
+    ty: &FeatureType,
     refusals: &mut [Option<String>],
 ) -> Result<ArrayRef> {
     if !crate::types::can_widen(array.data_type(), ty) {

@@ -143,16 +143,17 @@ impl ScanPlan {
         stamp.event == EventTime::MIN || (is_new && self.until.is_none_or(|until| stamp.event <= until))
     }
 
-    /// Returns the names of the columns to read, each once: keys, times, then features if asked for.
+    /// Returns the names of the columns to read, each once: keys, times, then if asked for what the view's values are
+    /// made of, and what identifies an event.
     pub fn column_names(&self) -> impl Iterator<Item = &str> {
         let keys = self.view.keys.iter().map(|key| key.name.as_str());
         let times = self.view.table.iter().flat_map(|table| table.times.columns());
-        let features = match self.columns {
-            ScanColumns::All => self.view.features.as_slice(),
-            ScanColumns::KeysAndTimes => &[],
+        let (values, event_id) = match self.columns {
+            ScanColumns::All => (self.view.source_columns(), self.view.event_id.as_deref()),
+            ScanColumns::KeysAndTimes => (Vec::new(), None),
         };
         let mut seen = std::collections::HashSet::new();
-        let names = keys.chain(times).chain(features.iter().map(|feature| feature.name.as_str()));
+        let names = keys.chain(times).chain(values.into_iter().map(|(name, _)| name)).chain(event_id);
         names.filter(move |name| seen.insert((*name).to_owned()))
     }
 }

@@ -2,6 +2,7 @@
 
 mod memory;
 mod state;
+pub mod windows;
 
 use std::fmt;
 use std::sync::Arc;
@@ -211,7 +212,8 @@ pub struct Watermark {
 pub struct WriteReport {
     /// Rows that are now stored.
     pub written: u64,
-    /// Rows that lost to what is stored, or to others of the same write.
+    /// Rows that lost to what is stored, or to others of the same write; of events, those that were told
+    /// before, are too old for every window, or are kept out by a delete.
     pub skipped: u64,
 }
 
@@ -231,7 +233,8 @@ pub trait OnlineStore: fmt::Debug + Send + Sync + 'static {
     /// - preparing_again_changes_nothing
     async fn prepare(&self, views: &[OnlineView]) -> Result<()>;
 
-    /// Writes rows and, in the same commit, the watermark if one is given.
+    /// Writes rows and, in the same commit, the watermark if one is given. Rows of a view with aggregations are
+    /// events, which count in its windows; what is kept of them is decided by [`windows`].
     ///
     /// `now` decides which of two visible rows can be dropped: an answer for an earlier moment is
     /// not kept.
@@ -242,6 +245,9 @@ pub trait OnlineStore: fmt::Debug + Send + Sync + 'static {
     /// - a_row_not_yet_visible_does_not_hide_the_one_before
     /// - a_partial_row_replaces_just_its_features
     /// - a_failed_write_changes_nothing
+    /// - an_event_counts_in_the_windows_that_contain_it
+    /// - an_event_with_an_id_counts_once
+    /// - events_without_ids_each_count
     ///
     /// # Errors
     /// `Unavailable` or `Exhausted` if nothing is known to be written; retrying is safe.
@@ -259,6 +265,7 @@ pub trait OnlineStore: fmt::Debug + Send + Sync + 'static {
     /// - row_i_answers_key_i_and_columns_are_in_the_order_asked
     /// - a_missing_key_is_not_found_and_a_null_key_too
     /// - a_row_older_than_the_ttl_is_outside_max_age
+    /// - windows_of_an_unknown_key_are_empty
     /// - reads_during_a_write_see_the_last_commit
     async fn find(&self, asked: &[ViewKeys<'_>], as_of: EventTime) -> Result<Box<dyn OnlineRows>>;
 
@@ -283,6 +290,7 @@ pub trait OnlineStore: fmt::Debug + Send + Sync + 'static {
     /// - a_deleted_key_is_not_found
     /// - older_rows_stay_out_after_a_delete
     /// - deleting_a_missing_key_succeeds
+    /// - a_deleted_key_has_empty_windows
     async fn delete(&self, view: &OnlineView, keys: &EntityKeys, at: EventTime) -> Result<()>;
 
     /// Returns how far a view was materialised.
@@ -290,6 +298,15 @@ pub trait OnlineStore: fmt::Debug + Send + Sync + 'static {
     /// # Behavior
     /// - the_watermark_moves_with_the_rows
     async fn watermark(&self, view: &OnlineView) -> Result<Watermark>;
+
+    /// Removes what no read at `now` or later can ask for, as the old events of windows, of keys that nobody
+    /// writes; returns how many entries it removed. A store that keeps nothing longer than that has nothing to do.
+    ///
+    /// # Behavior
+    /// - collecting_changes_no_answer
+    async fn collect(&self, _view: &OnlineView, _now: EventTime) -> Result<u64> {
+        Ok(0)
+    }
 
     /// Drops the rows, watermarks and room of views.
     ///

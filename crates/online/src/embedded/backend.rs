@@ -96,17 +96,17 @@ impl EmbeddedStore {
     }
 
     /// Returns what reads and writes of a view version need to know of it. Kept for the next call.
-    pub(super) fn prepared(&self, view: &OnlineView) -> Arc<PreparedView> {
+    pub(super) fn prepared(&self, view: &OnlineView) -> Result<Arc<PreparedView>> {
         let known = self.views.try_read().ok().and_then(|views| views.get(view.id()).cloned());
         // Another apply may have put another version behind the same id.
         if let Some(known) = known.filter(|known| Arc::ptr_eq(&known.version, &view.version)) {
-            return known;
+            return Ok(known);
         }
-        let prepared = Arc::new(PreparedView::new(view));
+        let prepared = Arc::new(PreparedView::new(view)?);
         if let Ok(mut views) = self.views.try_write() {
             views.insert(view.id().to_owned(), Arc::clone(&prepared));
         }
-        prepared
+        Ok(prepared)
     }
 
     /// Runs a function on the store as of the last commit. As long as it runs, pages that writers replace
@@ -128,7 +128,7 @@ impl EmbeddedStore {
     /// # Errors
     /// `Corrupt` if a view is stored with other keys or features, and as for any write.
     pub fn prepare_now(&self, views: &[OnlineView]) -> Result<()> {
-        let views: Vec<_> = views.iter().map(|view| self.prepared(view)).collect();
+        let views = views.iter().map(|view| self.prepared(view)).collect::<Result<Vec<_>>>()?;
         let is_done = self.snapshot(|snapshot| {
             views.iter().try_fold(true, |done, view| Ok(snapshot.record(view)?.is_some() && done))
         })?;
@@ -153,7 +153,7 @@ impl EmbeddedStore {
         if rows.is_empty() && watermark.is_none() {
             return Ok(WriteReport::default());
         }
-        let prepared = self.prepared(view);
+        let prepared = self.prepared(view)?;
         let write = Write { view: &prepared, rows, now, watermark };
         self.with_writable(|environment| environment.group().write(environment, write))
             .map_err(|error| error.with_context("view", view))
@@ -168,7 +168,10 @@ impl EmbeddedStore {
     pub fn find_now(&self, asked: &[ViewKeys<'_>], as_of: EventTime) -> Result<FoundRows> {
         let mut found = FoundRows::new(as_of);
         self.snapshot(|snapshot| {
-            asked.iter().try_for_each(|ViewKeys { view, keys }| snapshot.find(&self.prepared(view), keys, &mut found))
+            asked.iter().try_for_each(|ViewKeys { view, keys }| {
+                let view = self.prepared(view)?;
+                snapshot.find(&view, keys, &mut found)
+            })
         })?;
         Ok(found)
     }
@@ -192,8 +195,26 @@ impl EmbeddedStore {
     /// # Errors
     /// As [`EmbeddedStore::write_now`].
     pub fn delete_now(&self, view: &OnlineView, keys: &EntityKeys, at: EventTime) -> Result<()> {
-        let prepared = self.prepared(view);
+        let prepared = self.prepared(view)?;
         self.write_txn(|writer| writer.delete(&prepared, keys, at)).map_err(|error| error.with_context("view", view))
+    }
+
+    /// As [`OnlineStore::collect`]. Entries are looked at a part at a time, so that other writers get their turn.
+    ///
+    /// # Errors
+    /// As [`EmbeddedStore::write_now`].
+    pub fn collect_now(&self, view: &OnlineView, now: EventTime) -> Result<u64> {
+        let prepared = self.prepared(view)?;
+        let Some(plan) = &prepared.windows else { return Ok(0) };
+        let (mut removed, mut from) = (0, Some(Vec::new()));
+        while let Some(after) = from {
+            let part = self.snapshot(|snapshot| snapshot.expired(&prepared, plan, &after, now))?;
+            if !part.expired.is_empty() {
+                removed += self.write_txn(|writer| writer.collect(plan, &part.expired, now))?;
+            }
+            from = part.last;
+        }
+        Ok(removed)
     }
 
     /// As [`OnlineStore::watermark`].
@@ -201,7 +222,7 @@ impl EmbeddedStore {
     /// # Errors
     /// As [`EmbeddedStore::find_now`].
     pub fn watermark_now(&self, view: &OnlineView) -> Result<Watermark> {
-        let prepared = self.prepared(view);
+        let prepared = self.prepared(view)?;
         let record = self.snapshot(|snapshot| snapshot.record(&prepared))?;
         Ok(record.map_or_else(Watermark::default, |record| record.watermark))
     }
@@ -292,6 +313,10 @@ impl OnlineStore for EmbeddedStore {
 
     async fn watermark(&self, view: &OnlineView) -> Result<Watermark> {
         self.watermark_now(view)
+    }
+
+    async fn collect(&self, view: &OnlineView, now: EventTime) -> Result<u64> {
+        self.collect_now(view, now)
     }
 
     async fn retire(&self, views: &[OnlineView]) -> Result<()> {

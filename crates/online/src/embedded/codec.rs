@@ -3,6 +3,7 @@
 use std::sync::{Arc, RwLock};
 
 use lodestore_core::definition::ViewVersion;
+use lodestore_core::online::windows::{PLACE_BYTES, WindowPlan};
 use lodestore_core::online::{OnlineView, Watermark};
 use lodestore_core::time::EventTime;
 use lodestore_core::{Error, Result};
@@ -23,6 +24,8 @@ const HASH: usize = 32;
 pub(super) struct PreparedView {
     pub(super) version: Arc<ViewVersion>,
     pub(super) layout: Arc<RowLayout>,
+    /// How its windows are kept, where it has aggregations.
+    pub(super) windows: Option<Arc<WindowPlan>>,
     /// What messages call it.
     pub(super) name: String,
     /// Where the view's record is.
@@ -35,18 +38,20 @@ pub(super) struct PreparedView {
 }
 
 impl PreparedView {
-    pub(super) fn new(view: &OnlineView) -> Self {
+    pub(super) fn new(view: &OnlineView) -> Result<Self> {
+        let is_aggregated = view.version.definition.is_aggregated();
         let keys = view.version.keys.iter().map(|key| format!("{} {}", key.name, key.key_type));
         let features = view.version.features.iter().map(|f| format!("{} {}", f.name, f.feature_type));
         let list = |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>().join(", ");
-        Self {
+        Ok(Self {
+            windows: is_aggregated.then(|| WindowPlan::new(&view.version).map(Arc::new)).transpose()?,
             columns: format!("keys: {}; features: {}", list(&mut { keys }), list(&mut { features })),
             layout: Arc::new(RowLayout::of(&view.version)),
             version: Arc::clone(&view.version),
             name: view.to_string(),
             key: view_key(view.id()),
             number: RwLock::default(),
-        }
+        })
     }
 
     /// Returns the number that the view's rows have as of a commit: remembered from another read of that
@@ -168,6 +173,19 @@ pub(super) fn row_key(number: u32, name: &[u8], key: &mut Vec<u8>) {
     }
 }
 
+/// Writes what the keys of an entity key's windows begin with; places follow.
+pub(super) fn window_key(number: u32, name: &[u8], key: &mut Vec<u8>) {
+    const MOST: usize = MAX_KEY - NUMBER - PLACE_BYTES;
+    key.clear();
+    key.extend_from_slice(&number.to_be_bytes());
+    if name.len() < MOST {
+        key.extend_from_slice(name);
+    } else {
+        key.extend_from_slice(&name[..MOST - HASH]);
+        key.extend_from_slice(&Sha256::digest(name));
+    }
+}
+
 fn check_format(record: &[u8]) -> Result<()> {
     match record.first() {
         Some(&FORMAT) => Ok(()),
@@ -212,8 +230,20 @@ mod tests {
     }
 
     #[test]
+    fn long_keys_of_windows_leave_room_for_places() {
+        let mut key = Vec::new();
+        window_key(1, &[7; 489], &mut key);
+        assert_eq!((key.len(), &key[4..]), (493, &[7; 489][..]));
+        window_key(1, &[7; 490], &mut key);
+        assert_eq!((key.len(), &key[4..462]), (494, &[7; 458][..]));
+        let first = key.clone();
+        window_key(1, &[7; 491], &mut key);
+        assert!(key.len() + PLACE_BYTES == MAX_KEY && key != first);
+    }
+
+    #[test]
     fn records_have_the_bytes_of_format_1() -> Result<()> {
-        let view = PreparedView::new(&view(3, &["list<int64>"], "0s", "0s")?);
+        let view = PreparedView::new(&view(3, &["list<int64>"], "0s", "0s")?)?;
         let watermark = Watermark { event: Some(at(-1)), created: None };
         let record = ViewRecord { number: 258, watermark };
         let bytes = view.write_record(record);
@@ -232,7 +262,7 @@ mod tests {
 
     #[test]
     fn newer_and_damaged_records_are_refused() -> Result<()> {
-        let view = PreparedView::new(&view(1, &["int64"], "0s", "0s")?);
+        let view = PreparedView::new(&view(1, &["int64"], "0s", "0s")?)?;
         let mut bytes = view.write_record(ViewRecord { number: 1, watermark: Watermark::default() });
         for length in 0..bytes.len() {
             assert_eq!(view.read_record(&bytes[..length]).unwrap_err().kind(), ErrorKind::Corrupt);

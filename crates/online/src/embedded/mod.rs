@@ -23,6 +23,7 @@
 //! | 0 (4 bytes), `v`, the view's id | the view |
 //! | 0 (4 bytes), `r`, a view number (4, big-endian) | nothing: rows of this number are waiting to be removed |
 //! | a view's number (4 bytes), an entity key | the key's rows, as in [`crate::row`] |
+//! | the same, and a place (17 bytes) | of a view with aggregations: an entry of the key's windows, as in [`lodestore_core::online::windows`] |
 //!
 //! | bytes | a view |
 //! | --- | --- |
@@ -37,7 +38,8 @@
 //! next `prepare` or `retire`.
 //!
 //! What follows the number or letter is kept as it is up to 506 bytes. Of longer ones the first 475
-//! bytes are kept, followed by the SHA-256 of the whole.
+//! bytes are kept, followed by the SHA-256 of the whole. Before a place, it is kept as it is below 490 bytes, and
+//! else the first 458 bytes are.
 
 mod backend;
 mod codec;
@@ -46,6 +48,7 @@ mod environment;
 mod error;
 mod group;
 mod snapshot;
+mod windows;
 mod write;
 
 #[cfg(test)]

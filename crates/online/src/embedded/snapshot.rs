@@ -1,16 +1,31 @@
 //! Reading: one transaction, any number of views.
 
+use std::ops::Bound;
+
 use heed::{RoTxn, WithoutTls};
 use lodestore_core::Result;
 use lodestore_core::entity_key::EntityKeys;
+use lodestore_core::online::windows::{Asked, Collected, FoundKey, WindowPlan};
+use lodestore_core::time::EventTime;
 
 use super::codec::{MAX_KEY, PreparedView, RETIRED_PREFIX, ViewRecord, row_key};
 use super::environment::Live;
+use super::windows::{EntryKey, KeyEntries, place_of};
 use crate::row::FoundRows;
 
 /// The store as of one commit. Reading several views from one snapshot pays for one transaction.
 #[derive(Debug)]
 pub struct Snapshot<'a>(Option<Commit<'a>>);
+
+/// How many entries are looked at in one transaction.
+const ENTRIES_PER_PART: usize = 20_000;
+
+/// The keys of entries that can be removed, and up to which key entries were looked at if there are more.
+#[derive(Debug)]
+pub(super) struct ExpiredEntries {
+    pub(super) expired: Vec<Vec<u8>>,
+    pub(super) last: Option<Vec<u8>>,
+}
 
 #[derive(Clone, Copy)]
 struct Commit<'a> {
@@ -35,11 +50,23 @@ impl<'a> Snapshot<'a> {
     /// `Corrupt` if the view is stored with other keys or features, or a row is damaged; `Unsupported` if
     /// the store was written by a newer version.
     pub(super) fn find(&self, view: &PreparedView, keys: &EntityKeys, found: &mut FoundRows) -> Result<()> {
-        found.add_view(&view.layout, view.version.availability_delay(), view.version.ttl(), keys.len());
         let stored = match self.0 {
             Some(commit) => view.number_at(commit.txn.id(), || Ok(self.record(view)?.map(|record| record.number)))?,
             None => None,
         };
+        if let Some(plan) = &view.windows {
+            let asked = Asked::new(plan, found.as_of());
+            let keys = keys.iter().map(|key| match (self.0, stored, key) {
+                (Some(Commit { environment, txn }), Some(number), Some(key)) => {
+                    asked.find(&KeyEntries { environment, txn, key: &EntryKey::new(number, key) })
+                }
+                _ => Ok(FoundKey::nothing(&asked)),
+            });
+            let keys = keys.collect::<Result<_>>().map_err(|error| error.with_context("view", &view.name))?;
+            found.add_windows(asked, keys);
+            return Ok(());
+        }
+        found.add_view(&view.layout, view.version.availability_delay(), view.version.ttl(), keys.len());
         let mut place = Vec::with_capacity(MAX_KEY);
         for key in keys.iter() {
             let row = match (self.0, stored, key) {
@@ -52,6 +79,33 @@ impl<'a> Snapshot<'a> {
             found.add_row(row).map_err(|error| error.with_context("view", &view.name))?;
         }
         Ok(())
+    }
+
+    /// Returns the keys of entries of a view's windows that no later read asks for, among some that follow a key.
+    pub(super) fn expired(
+        &self,
+        view: &PreparedView,
+        plan: &WindowPlan,
+        after: &[u8],
+        now: EventTime,
+    ) -> Result<ExpiredEntries> {
+        let mut found = ExpiredEntries { expired: Vec::new(), last: None };
+        let (Some(Commit { environment, txn }), Some(record)) = (self.0, self.record(view)?) else { return Ok(found) };
+        let (first, end) = (record.number.to_be_bytes(), (record.number + 1).to_be_bytes());
+        let start = if after.is_empty() { Bound::Included(&first[..]) } else { Bound::Excluded(after) };
+        let failed = |error| environment.error("reading", error);
+        let entries = environment.tree().range(txn, &(start, Bound::Excluded(&end[..]))).map_err(failed)?;
+        for (count, entry) in entries.enumerate() {
+            let (key, bytes) = entry.map_err(failed)?;
+            if plan.collect(&place_of(key)?, bytes, now)? == Collected::Expired {
+                found.expired.push(key.to_vec());
+            }
+            if count + 1 == ENTRIES_PER_PART {
+                found.last = Some(key.to_vec());
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// Returns whether rows of retired views are waiting to be removed.

@@ -213,7 +213,7 @@ fn retired_rows_are_removed_in_parts_and_after_an_interruption() -> Result<()> {
     write(&store, &new, &[1, 2], 5)?;
     assert_eq!(entries(&store)?, 45_000 + 2 + 3);
     // As if the process had been killed right after the first commit of a retirement.
-    let key = store.prepared(&old).key.clone();
+    let key = store.prepared(&old)?.key.clone();
     store.write_txn(|writer| writer.retire(&key))?;
     assert_eq!(read(&store, &old, &[1])?, [None]);
     assert_eq!(entries(&store)?, 45_000 + 2 + 3);
@@ -311,7 +311,8 @@ fn one_snapshot_answers_for_several_views_as_of_one_commit() -> Result<()> {
     store.snapshot(|snapshot| {
         let value = |view| -> Result<_> {
             let mut found = FoundRows::new(at(20));
-            snapshot.find(&store.prepared(view), &key, &mut found)?;
+            let prepared = store.prepared(view)?;
+            snapshot.find(&prepared, &key, &mut found)?;
             let cell = found.get(0, 0, 0)?;
             assert_eq!((cell.status, cell.event_time), (FeatureStatus::Present, Some(at(10))));
             Ok(format!("{:?}", cell.value))

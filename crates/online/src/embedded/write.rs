@@ -6,6 +6,7 @@ use std::ops::Bound;
 use heed::{PutFlags, RwTxn};
 use lodestore_core::Result;
 use lodestore_core::entity_key::EntityKeys;
+use lodestore_core::online::windows::{Collected, EventBatch, WindowPlan};
 use lodestore_core::online::{Watermark, WriteReport};
 use lodestore_core::rows::FeatureRows;
 use lodestore_core::time::EventTime;
@@ -15,6 +16,7 @@ use super::codec::{
     write_format,
 };
 use super::environment::Live;
+use super::windows::{EntryKey, KeyEntriesMut, place_of};
 use crate::row::{RowMerger, delete_row};
 
 /// A write transaction.
@@ -52,12 +54,49 @@ impl<'t, 'p> Writer<'t, 'p> {
         watermark: Option<Watermark>,
     ) -> Result<WriteReport> {
         let record = self.view(view)?;
+        let report = match &view.windows {
+            Some(plan) => self.write_events(plan, record.number, rows, now)?,
+            None => self.write_rows(view, record.number, rows, now)?,
+        };
+        if let Some(watermark) = watermark {
+            self.put(&view.key, &view.write_record(ViewRecord { watermark, ..record }))?;
+        }
+        Ok(report)
+    }
+
+    fn write_events(
+        &mut self,
+        plan: &WindowPlan,
+        number: u32,
+        rows: &FeatureRows,
+        now: EventTime,
+    ) -> Result<WriteReport> {
+        let mut report = WriteReport::default();
+        if rows.is_empty() {
+            return Ok(report);
+        }
+        let batch = EventBatch::new(plan, rows)?;
+        for group in ByKey::of(rows).groups(rows) {
+            let key = batch.write_key(group, &mut self.entries(number, rows.key(group[0] as usize)), now)?;
+            report.written += key.written;
+            report.skipped += key.skipped;
+        }
+        Ok(report)
+    }
+
+    fn write_rows(
+        &mut self,
+        view: &PreparedView,
+        number: u32,
+        rows: &FeatureRows,
+        now: EventTime,
+    ) -> Result<WriteReport> {
         let mut merger = RowMerger::new(&view.layout, &view.version, rows, now)?;
         let mut report = WriteReport::default();
         let mut merged = Vec::new();
         let mut end = self.end()?;
         for group in ByKey::of(rows).groups(rows) {
-            row_key(record.number, rows.key(group[0] as usize), &mut self.key);
+            row_key(number, rows.key(group[0] as usize), &mut self.key);
             // Behind the last key there is nothing to merge with, and nothing to search for.
             let is_new = end.as_ref().is_some_and(|end| self.key > *end);
             let stored = if is_new { None } else { self.get(&self.key)? };
@@ -72,14 +111,35 @@ impl<'t, 'p> Writer<'t, 'p> {
                 end.clone_from(&self.key);
             }
         }
-        if let Some(watermark) = watermark {
-            self.put(&view.key, &view.write_record(ViewRecord { watermark, ..record }))?;
-        }
         Ok(report)
+    }
+
+    /// Returns the entries of a key of a view with aggregations.
+    fn entries(&mut self, number: u32, key: &[u8]) -> KeyEntriesMut<'_, 'p> {
+        KeyEntriesMut { environment: self.environment, txn: self.txn, key: EntryKey::new(number, key) }
+    }
+
+    /// Removes those of some entries that no later read asks for; returns how many they are.
+    pub(super) fn collect(&mut self, plan: &WindowPlan, keys: &[Vec<u8>], now: EventTime) -> Result<u64> {
+        let mut removed = 0;
+        for key in keys {
+            // Written since it was looked at, it may be needed again.
+            let Some(bytes) = self.get(key)? else { continue };
+            if plan.collect(&place_of(key)?, bytes, now)? == Collected::Expired {
+                let tree = self.environment.tree();
+                tree.delete(self.txn, key).map_err(|error| self.environment.error("writing", error))?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 
     pub(super) fn delete(&mut self, view: &PreparedView, keys: &EntityKeys, at: EventTime) -> Result<()> {
         let record = self.view(view)?;
+        if let Some(plan) = &view.windows {
+            let mut keys = keys.iter().flatten();
+            return keys.try_for_each(|key| plan.delete_key(&mut self.entries(record.number, key), at));
+        }
         let mut deleted = Vec::new();
         for key in keys.iter().flatten() {
             row_key(record.number, key, &mut self.key);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use lodestore_core::online::windows::{Asked, FoundKey};
 use lodestore_core::online::{OnlineCell, OnlineRows};
 use lodestore_core::rows::RowStamp;
 use lodestore_core::time::{EventTime, Micros};
@@ -36,7 +37,13 @@ use super::{ONE_ENTRY, ROW_FORMAT, SEVERAL_ENTRIES};
 pub struct FoundRows {
     as_of: EventTime,
     bytes: Vec<u8>,
-    views: Vec<FoundView>,
+    views: Vec<Found>,
+}
+
+#[derive(Debug)]
+enum Found {
+    Rows(FoundView),
+    Windows(Asked, Vec<FoundKey>),
 }
 
 #[derive(Debug)]
@@ -68,7 +75,19 @@ impl FoundRows {
 
     /// Goes on to the next view, with its availability delay and TTL, and room for so many keys.
     pub fn add_view(&mut self, layout: &Arc<RowLayout>, delay: Micros, ttl: Option<Micros>, keys: usize) {
-        self.views.push(FoundView { layout: Arc::clone(layout), delay, ttl, rows: Vec::with_capacity(keys) });
+        let rows = Vec::with_capacity(keys);
+        self.views.push(Found::Rows(FoundView { layout: Arc::clone(layout), delay, ttl, rows }));
+    }
+
+    /// Returns the moment that the rows are read as of.
+    #[must_use]
+    pub fn as_of(&self) -> EventTime {
+        self.as_of
+    }
+
+    /// Adds the next view, one with aggregations, with what was found for each of its keys.
+    pub fn add_windows(&mut self, asked: Asked, keys: Vec<FoundKey>) {
+        self.views.push(Found::Windows(asked, keys));
     }
 
     /// Adds what is stored for the next key of the view.
@@ -77,7 +96,9 @@ impl FoundRows {
     /// `Corrupt` if the bytes are not a row of the view's layout; `Internal` before there is a view.
     #[inline]
     pub fn add_row(&mut self, stored: Option<&[u8]>) -> Result<()> {
-        let view = self.views.last_mut().ok_or_else(|| Error::internal("a row was found for no view"))?;
+        let Some(Found::Rows(view)) = self.views.last_mut() else {
+            return Err(Error::internal("a row was found for no view"));
+        };
         let row = match stored {
             None => FoundRow::Nothing,
             Some(bytes @ [ROW_FORMAT, ONE_ENTRY, ..]) => {
@@ -135,7 +156,10 @@ impl OnlineRows for FoundRows {
     #[inline]
     fn get(&self, view: usize, key: usize, feature: usize) -> Result<OnlineCell<'_>> {
         let none = || Error::internal("there is no such view, key or feature in what was asked");
-        let view = self.views.get(view).ok_or_else(none)?;
+        let view = match self.views.get(view).ok_or_else(none)? {
+            Found::Rows(view) => view,
+            Found::Windows(asked, keys) => return asked.cell(keys.get(key).ok_or_else(none)?, feature),
+        };
         let found = match view.rows.get(key).ok_or_else(none)? {
             _ if feature >= view.layout.types.len() => return Err(none()),
             FoundRow::Nothing => None,

@@ -4,7 +4,7 @@ use libtest_mimic::Failed;
 
 use super::EngineHarness;
 use crate::generate::{WindowedRetrieval, for_each_seed};
-use crate::oracle::{Expected, Value, key_values, read, window_events, windowed};
+use crate::oracle::{Expected, Value, history_events, history_window, key_values, read};
 use crate::{Outcome, check, check_eq};
 
 /// Returns whether a value is above zero, NaN being above all numbers.
@@ -25,7 +25,7 @@ async fn case(harness: &dyn EngineHarness, seed: u64) -> Outcome {
     let plan = retrieval.plan()?;
     let [view] = plan.request.views.as_slice() else { return Err("a case asks one view".into()) };
     let version = &view.version;
-    let events = window_events(version, &retrieval.tables)?;
+    let events = history_events(version, &retrieval.tables)?;
     let rows = retrieval.questions.num_rows();
     let keys: Vec<_> = version.keys.iter().map(|key| (&retrieval.questions["user_id"], key.key_type)).collect();
     let keys = key_values(rows, &keys)?;
@@ -40,7 +40,7 @@ async fn case(harness: &dyn EngineHarness, seed: u64) -> Outcome {
     let expected = |feature: usize, row: usize| match times[row] {
         Value::Timestamp(at) => {
             let known = retrieval.options.as_known;
-            windowed(version, feature, &events, keys[row].as_ref(), i128::from(at), known, &passes)
+            history_window(version, feature, &events, keys[row].as_ref(), i128::from(at), known, &passes)
         }
         _ => Expected::Value(Value::Null),
     };

@@ -11,6 +11,7 @@ mod predicate;
 mod retrieval;
 mod rng;
 mod types;
+mod window_events;
 mod windows;
 
 use std::panic::AssertUnwindSafe;
@@ -24,6 +25,7 @@ pub use predicate::GeneratedPredicate;
 pub use retrieval::{Focus, GeneratedRetrieval};
 pub use rng::Rng;
 pub use types::{every_type, feature_type, value};
+pub use window_events::{WINDOW_KEYS, WindowCase};
 pub use windows::WindowedRetrieval;
 
 use crate::Outcome;

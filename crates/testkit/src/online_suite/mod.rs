@@ -5,6 +5,7 @@ mod behavior;
 mod example;
 mod properties;
 mod rules;
+mod windows;
 
 use std::sync::Arc;
 
@@ -82,6 +83,13 @@ pub fn trials(harness: Arc<dyn OnlineHarness>) -> Vec<Trial> {
         rules::n2_versions_and_projects_live_side_by_side,
         rules::p6_keys_that_run_into_each_other_are_apart,
         rules::v1_every_type_goes_in_and_comes_out_equal,
+        windows::an_event_counts_in_the_windows_that_contain_it,
+        windows::an_event_with_an_id_counts_once,
+        windows::events_without_ids_each_count,
+        windows::windows_of_an_unknown_key_are_empty,
+        windows::a_deleted_key_has_empty_windows,
+        windows::collecting_changes_no_answer,
+        windows::w2_property,
         properties::o1_property,
         properties::o4_property,
         properties::o2_answers_are_those_of_the_historical_join,

@@ -12,6 +12,7 @@ mod predicate;
 mod rows;
 mod value;
 mod windows;
+mod windows_online;
 
 pub use aggregate::{AggregateEvent, Expected, aggregate, decayed};
 pub use arrays::{build, read};
@@ -21,4 +22,5 @@ pub use online::{OnlineAnswer, OnlineHistory, OnlineRow};
 pub use predicate::{Condition, Operand};
 pub use rows::{KeyValue, TableRow, interval_questions, key_values, scan, table_rows};
 pub use value::{Value, order_all};
-pub use windows::{Passes, WindowEvent, window_events, windowed};
+pub use windows::{HistoryEvent, Passes, history_events, history_window};
+pub use windows_online::{WindowEvent, WindowFeature, windowed};

@@ -11,7 +11,7 @@ use super::{Tables, Value, order_all, read};
 
 /// An event of a view with aggregations.
 #[derive(Debug, Clone)]
-pub struct WindowEvent {
+pub struct HistoryEvent {
     /// The key's values; `None` if one is null.
     pub key: Option<Vec<KeyValue>>,
     /// The event time in microseconds; `None` where it is null.
@@ -31,7 +31,7 @@ pub type Passes<'a> = &'a dyn Fn(usize, &[Value]) -> bool;
 ///
 /// # Errors
 /// If a column is missing or can't be read.
-pub fn window_events(view: &ViewVersion, tables: &Tables) -> Result<Vec<WindowEvent>, Failed> {
+pub fn history_events(view: &ViewVersion, tables: &Tables) -> Result<Vec<HistoryEvent>, Failed> {
     let table = view.table.as_ref().ok_or("the view has no table")?;
     let (_, batch) = tables.iter().find(|(other, _)| other.path == table.path).ok_or("the table is not there")?;
     let column = |name: &str| batch.column_by_name(name).ok_or_else(|| Failed::from(format!("no column '{name}'")));
@@ -52,7 +52,7 @@ pub fn window_events(view: &ViewVersion, tables: &Tables) -> Result<Vec<WindowEv
         }
         None => vec![Value::Null; batch.num_rows()],
     };
-    let row = |i: usize| WindowEvent {
+    let row = |i: usize| HistoryEvent {
         key: keys[i].clone(),
         event: event[i],
         created: created[i],
@@ -67,10 +67,10 @@ pub fn window_events(view: &ViewVersion, tables: &Tables) -> Result<Vec<WindowEv
 /// # Panics
 /// For a function that has no twin, or grouped ones.
 #[must_use]
-pub fn windowed(
+pub fn history_window(
     view: &ViewVersion,
     feature: usize,
-    events: &[WindowEvent],
+    events: &[HistoryEvent],
     key: Option<&Vec<KeyValue>>,
     at: i128,
     as_known: bool,
@@ -78,16 +78,16 @@ pub fn windowed(
 ) -> Expected {
     let aggregation = &view.aggregations()[feature];
     let delay = i128::from(view.availability_delay().as_micros());
-    let known: Vec<&WindowEvent> = events
+    let known: Vec<&HistoryEvent> = events
         .iter()
         .filter(|event| key.is_some() && event.key.as_ref() == key && event.event.is_some())
         .filter(|event| !as_known || event.created.is_none_or(|created| created <= at))
         .collect();
-    let is_repeated = |event: &WindowEvent| {
-        let earlier = |other: &&WindowEvent| event.id.is_some() && other.id == event.id && is_before(other, event);
+    let is_repeated = |event: &HistoryEvent| {
+        let earlier = |other: &&HistoryEvent| event.id.is_some() && other.id == event.id && is_before(other, event);
         known.iter().any(earlier)
     };
-    let mut taken: Vec<&WindowEvent> = Vec::new();
+    let mut taken: Vec<&HistoryEvent> = Vec::new();
     for event in &known {
         let time = event.event.unwrap_or(0);
         // Two deliveries that are the same in all: the first of them stands for both.
@@ -104,7 +104,7 @@ pub fn windowed(
         name.as_ref().and_then(|name| view.inputs().iter().position(|input| input.name == *name))
     };
     let (value, by) = (place(&aggregation.column), place(&aggregation.by));
-    let input = |event: &WindowEvent, place: Option<usize>| place.map_or(Value::Null, |i| event.inputs[i].clone());
+    let input = |event: &HistoryEvent, place: Option<usize>| place.map_or(Value::Null, |i| event.inputs[i].clone());
     let events: Vec<AggregateEvent> = taken
         .iter()
         .map(|event| AggregateEvent {
@@ -119,7 +119,7 @@ pub fn windowed(
     aggregate(name, n, limit, &ty, &events)
 }
 
-fn is_before(a: &WindowEvent, b: &WindowEvent) -> bool {
+fn is_before(a: &HistoryEvent, b: &HistoryEvent) -> bool {
     a.event.cmp(&b.event).then(a.created.cmp(&b.created)).then_with(|| order_all(&a.inputs, &b.inputs)).is_lt()
 }
 

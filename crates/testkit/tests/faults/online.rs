@@ -68,7 +68,7 @@ impl FaultyStore {
     fn rows(&self, view: &OnlineView, rows: &FeatureRows) -> FeatureRows {
         let stamps = rows.stamps().iter().map(|stamp| self.stamp(*stamp)).collect();
         let mut features = rows.features().to_vec();
-        if self.fault == StoreFault::PartialRowsFillWithNulls {
+        if self.fault == StoreFault::PartialRowsFillWithNulls && !view.version.definition.is_aggregated() {
             let column = |place: usize| {
                 let given = rows.features().iter().find(|(other, _)| *other == place);
                 let ty = view.version.features[place].feature_type.to_arrow();
@@ -76,7 +76,8 @@ impl FaultyStore {
             };
             features = (0..view.version.features.len()).map(column).collect();
         }
-        FeatureRows::new(rows.keys().clone(), stamps, features).unwrap()
+        let all = FeatureRows::new(rows.keys().clone(), stamps, features).unwrap();
+        rows.event_ids().map_or(all.clone(), |ids| all.with_event_ids(ids.clone()).unwrap())
     }
 }
 
@@ -125,6 +126,10 @@ impl OnlineStore for FaultyStore {
 
     async fn watermark(&self, view: &OnlineView) -> Result<Watermark> {
         self.store.watermark(&self.view(view)).await
+    }
+
+    async fn collect(&self, view: &OnlineView, now: EventTime) -> Result<u64> {
+        self.store.collect(&self.view(view), now).await
     }
 
     async fn retire(&self, views: &[OnlineView]) -> Result<()> {
