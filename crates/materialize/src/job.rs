@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use arrow::array::RecordBatch;
 use futures::StreamExt;
 use lodestore_core::offline::{OfflineEngine, ScanColumns, ScanPlan};
+use lodestore_core::online::windows::WindowPlan;
 use lodestore_core::online::{OnlineStore, OnlineView, Watermark};
 use lodestore_core::rows::{FeatureRows, TimeColumns, normalize};
 use lodestore_core::time::{Clock, EventTime, Micros, Stopwatch};
@@ -33,7 +35,7 @@ pub enum Interval {
 }
 
 impl Interval {
-    fn until(self) -> EventTime {
+    pub(crate) fn until(self) -> EventTime {
         match self {
             Self::Between { until, .. } | Self::Since { until } => until,
         }
@@ -120,9 +122,16 @@ impl MaterializationJob {
     /// - The watermark moves in the same commit as the last rows. A run that is killed, interrupted or
     ///   fails leaves what was committed; run again, it ends in the same state.
     /// - A first run takes everything up to `until`, unless a start is given.
+    /// - Of a view with aggregations the rows are events. Those that are older than every window reaches are not read.
+    /// - Events without ids are taken exactly once, by created time where the source has it, else by event time
+    ///   without an overlap. An interval has to begin at the watermark, and takes late events too; more of
+    ///   them than `batch_bytes` are read and committed in several passes. An event with the created time
+    ///   of the newest one so far is taken for known.
+    /// - Then what no window reaches any more is removed from the store.
     ///
     /// # Errors
-    /// `Invalid` for an end in the future or before the start, or more refused rows than the limit;
+    /// `Invalid` for an end in the future or before the start, an interval that would take events without ids twice or
+    /// leave some out, or more refused rows than the limit;
     /// `Unavailable` when it was interrupted; else what the engine or the store says.
     pub async fn run(
         &self,
@@ -135,19 +144,17 @@ impl MaterializationJob {
         let now = clock.now();
         self.check(now)?;
         let before = store.watermark(&self.view).await?;
-        let scan = self.scan(before);
+        let scan = self.scan(before, now)?;
         let mut run = Run::new(self, store, clock, now);
-        let mut batches = engine.scan(&scan).await?.batches;
-        while let Some(batch) = batches.next().await {
-            if progress.is_interrupted() {
-                return Err(run.interrupted());
-            }
-            run.take(&batch?).await?;
-            progress.rows_read(&self.view, run.rows_read);
+        let version = &self.view.version;
+        let watermark = if version.definition.is_aggregated() && version.event_id.is_none() {
+            run.take_once(engine, &scan, before, progress).await?
+        } else {
+            run.take_all(engine, &scan, before, progress).await?
+        };
+        if version.definition.is_aggregated() {
+            store.collect(&self.view, clock.now()).await?;
         }
-        let watermark = self.watermark(before, run.newest_created);
-        run.refused.finish()?;
-        run.write(Some(watermark)).await?;
         Ok(Report {
             view: self.view.version.reference().to_string(),
             start: scan.after,
@@ -178,7 +185,19 @@ impl MaterializationJob {
         Ok(())
     }
 
-    fn scan(&self, watermark: Watermark) -> ScanPlan {
+    pub(crate) fn view(&self) -> &OnlineView {
+        &self.view
+    }
+
+    pub(crate) fn interval(&self) -> Interval {
+        self.interval
+    }
+
+    pub(crate) fn options(&self) -> &JobOptions {
+        &self.options
+    }
+
+    fn scan(&self, watermark: Watermark, now: EventTime) -> Result<ScanPlan> {
         let (after, created_since) = match self.interval {
             Interval::Between { start, .. } => (Some(start), None),
             // While no row with a created time was taken, every such row is one that has arrived since.
@@ -189,13 +208,15 @@ impl MaterializationJob {
                 (watermark.event.map(|event| event.minus(self.options.late_arrival_overlap)), None)
             }
         };
-        ScanPlan {
+        let is_aggregated = self.view.version.definition.is_aggregated();
+        let reach = if is_aggregated { WindowPlan::new(&self.view.version)?.reach() } else { None };
+        Ok(ScanPlan {
             view: self.view.version.clone(),
-            after,
+            after: after.max(reach.map(|reach| now.minus(reach))),
             until: Some(self.interval.until()),
             created_since,
             columns: ScanColumns::All,
-        }
+        })
     }
 
     /// Returns the watermark after the run. A run over an interval that leaves a gap behind the old
@@ -218,20 +239,28 @@ impl MaterializationJob {
     }
 }
 
+/// Whether refused rows were reported before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusals {
+    Reported,
+    Known,
+}
+
 /// The state of a run.
-struct Run<'a> {
-    job: &'a MaterializationJob,
+pub(crate) struct Run<'a> {
+    pub(crate) job: &'a MaterializationJob,
     store: &'a dyn OnlineStore,
     clock: &'a dyn Clock,
     times: TimeColumns,
     /// What rows of a timeless source without created times are stamped with, so that a later run's
     /// rows win over this one's.
     recorded: Option<EventTime>,
-    newest: Newest,
+    /// Rows that lose to newer ones need not be written; events all count.
+    newest: Option<Newest>,
     pending: Vec<FeatureRows>,
     pending_bytes: usize,
-    refused: RefusedRows,
-    rows_read: u64,
+    pub(crate) refused: RefusedRows,
+    pub(crate) rows_read: u64,
     rows_written: u64,
     rows_skipped: u64,
     newest_created: Option<EventTime>,
@@ -247,7 +276,8 @@ impl<'a> Run<'a> {
             clock,
             times,
             recorded,
-            newest: Newest::new(job.view.version.availability_delay(), now, job.options.batch_bytes / 4),
+            newest: (!job.view.version.definition.is_aggregated())
+                .then(|| Newest::new(job.view.version.availability_delay(), now, job.options.batch_bytes / 4)),
             pending: Vec::new(),
             pending_bytes: 0,
             refused: RefusedRows::new(job.refused_file()),
@@ -258,26 +288,44 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn take(&mut self, batch: &arrow::array::RecordBatch) -> Result<()> {
-        if batch.num_rows() == 0 {
-            return Ok(());
+    /// Returns whether the source says when its rows were recorded.
+    pub(crate) fn has_created(&self) -> bool {
+        self.times.created.is_some()
+    }
+
+    /// Takes the rows of a scan, in several writes if they are many; returns the new watermark.
+    async fn take_all(
+        &mut self,
+        engine: &dyn OfflineEngine,
+        scan: &ScanPlan,
+        before: Watermark,
+        progress: &dyn Progress,
+    ) -> Result<Watermark> {
+        let mut batches = engine.scan(scan).await?.batches;
+        while let Some(batch) = batches.next().await {
+            if progress.is_interrupted() {
+                return Err(self.interrupted());
+            }
+            self.take(&batch?).await?;
+            progress.rows_read(&self.job.view, self.rows_read);
         }
-        let view = &self.job.view.version;
+        let watermark = self.job.watermark(before, self.newest_created);
+        self.refused.finish()?;
+        self.write(Some(watermark)).await?;
+        Ok(watermark)
+    }
+
+    async fn take(&mut self, batch: &RecordBatch) -> Result<()> {
         self.rows_read += batch.num_rows() as u64;
-        let normalized = normalize(view, &self.times, batch)?;
-        self.refused.add(batch, &normalized.refused)?;
-        if self.refused.count > self.job.options.max_refused_rows {
-            return Err(self.too_many_refused());
-        }
-        let rows = match self.recorded {
-            Some(now) => normalized.rows.created_at(now),
-            None => normalized.rows,
-        };
+        let rows = self.normalized(batch, Refusals::Reported)?;
         if self.times.created.is_some() {
             let created = rows.stamps().iter().map(|stamp| stamp.created).filter(|&c| c != EventTime::MIN).max();
             self.newest_created = self.newest_created.max(created);
         }
-        let (rows, lost) = self.newest.candidates(rows)?;
+        let (rows, lost) = match &mut self.newest {
+            Some(newest) => newest.candidates(rows)?,
+            None => (rows, 0),
+        };
         self.rows_skipped += lost;
         self.pending_bytes += rows.memory_size();
         self.pending.push(rows);
@@ -287,18 +335,41 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Returns the rows of a batch that can be taken.
+    pub(crate) fn normalized(&mut self, batch: &RecordBatch, refusals: Refusals) -> Result<FeatureRows> {
+        if batch.num_rows() == 0 {
+            return Ok(FeatureRows::none());
+        }
+        let normalized = normalize(&self.job.view.version, &self.times, batch)?;
+        if refusals == Refusals::Reported {
+            self.refused.add(batch, &normalized.refused)?;
+        }
+        if self.refused.count > self.job.options.max_refused_rows {
+            return Err(self.too_many_refused());
+        }
+        Ok(match self.recorded {
+            Some(now) => normalized.rows.created_at(now),
+            None => normalized.rows,
+        })
+    }
+
     async fn write(&mut self, watermark: Option<Watermark>) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
-        let rows = if pending.is_empty() { FeatureRows::none() } else { FeatureRows::concat(&pending)? };
-        drop(pending);
-        let written = self.store.write(&self.job.view, &rows, self.clock.now(), watermark).await?;
+        self.put(pending, watermark).await
+    }
+
+    pub(crate) async fn put(&mut self, mut rows: Vec<FeatureRows>, watermark: Option<Watermark>) -> Result<()> {
+        rows.retain(|rows| !rows.is_empty());
+        let all = if rows.is_empty() { FeatureRows::none() } else { FeatureRows::concat(&rows)? };
+        drop(rows);
+        let written = self.store.write(&self.job.view, &all, self.clock.now(), watermark).await?;
         self.rows_written += written.written;
         self.rows_skipped += written.skipped;
         Ok(())
     }
 
-    fn interrupted(&self) -> Error {
+    pub(crate) fn interrupted(&self) -> Error {
         Error::unavailable(format!(
             "materializing view '{}' was interrupted after {} rows; what was committed stays, and running it again goes on",
             self.job.view.version.reference(),

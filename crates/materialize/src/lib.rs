@@ -25,6 +25,7 @@
 
 mod job;
 mod newest;
+mod once;
 mod progress;
 mod refused;
 

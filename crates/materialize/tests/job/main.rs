@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may end like this")]
 
 mod properties;
+mod windows;
 mod world;
 
 use lodestore_core::ErrorKind;
