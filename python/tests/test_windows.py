@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lodestore import Aggregation, Entity, FeatureStore, FeatureView, Field, FileSource
+from lodestore import Aggregation, Entity, FeatureStore, FeatureView, Field, FileSource, PushSource
 from lodestore.errors import InvalidError, NotFoundError
 from lodestore.types import Float64, String
 
@@ -163,3 +163,70 @@ def test_arguments_of_the_wrong_type_are_refused() -> None:
         Aggregation("amount", time_window=HOUR)
     with pytest.raises(TypeError, match="must be a list of Aggregation"):
         view("sum")  # type: ignore[arg-type]
+
+
+def every_function() -> list[Aggregation]:
+    """Returns an aggregation of each kind, over windows of each kind."""
+    day, week = timedelta(days=1), timedelta(days=7)
+    return [
+        Aggregation("amount", "mean", day),
+        Aggregation("amount", "sum", week, slide_interval=HOUR),
+        Aggregation("amount", "sum", 30 * day),
+        Aggregation("amount", "stddev", week, where="city <> 'Bonn'"),
+        Aggregation("amount", "min", day, slide_interval=timedelta(0)),
+        Aggregation("amount", "max", "lifetime"),
+        Aggregation("amount", "approx_percentile(0.5)", week),
+        Aggregation("amount", "decayed_mean(2d)", week),
+        Aggregation("amount", "count", 2 * day, offset=day),
+        Aggregation("amount", "sum", week, group_by="city"),
+        Aggregation("city", "approx_count_distinct", week),
+        Aggregation("city", "last_n(3)", week),
+        Aggregation("city", "top_k(2)", week),
+        Aggregation(function="count", time_window=HOUR),
+    ]
+
+
+@pytest.mark.parametrize("way", ["materialised", "pushed", "half and half"])
+def test_online_a_window_has_what_a_training_set_has_at_that_moment(tmp_path: Path, way: str) -> None:
+    rows = events(600).sample(frac=1, random_state=8)
+    store(tmp_path, rows)
+    payments = source(event_id="id")
+    live = PushSource(name="live", batch_source=payments)
+    spent = FeatureView(name="spent", entities=[USER], source=live, aggregations=every_function())
+    written_at = pd.Timestamp("2024-01-08 12:34:56", tz="UTC")
+    repo = FeatureStore(tmp_path, now=written_at.to_pydatetime())
+    repo.apply([USER, payments, live, spent])
+    names = [f"spent:{feature.name}" for feature in repo.get_feature_view("spent").aggregations]
+    if way != "pushed":
+        until = written_at if way == "materialised" else pd.Timestamp("2024-01-05", tz="UTC")
+        repo.materialize_incremental(until.to_pydatetime())
+    if way != "materialised":
+        # Late ones, and some a second time; what lies ahead is not seen before its time.
+        for start in range(0, len(rows), 37):
+            repo.push("live", rows.iloc[start : start + 37])
+        repo.push("live", rows.sample(50, random_state=9))
+    for hours in (0, 1, 30, 24 * 7, 24 * 40):
+        now = written_at + timedelta(hours=hours)
+        if way == "materialised":
+            FeatureStore(tmp_path, now=now.to_pydatetime()).materialize_incremental(now.to_pydatetime())
+        then = FeatureStore(tmp_path, now=now.to_pydatetime())
+        keys = [{"user_id": user} for user in "abcdef"]
+        online = then.get_online_features(features=names, entity_rows=keys).to_df()
+        asked = pd.DataFrame({"user_id": list("abcdef"), "event_timestamp": now})
+        training = then.get_historical_features(entity_df=asked, features=names).to_df()
+        pd.testing.assert_frame_equal(online, training.drop(columns="event_timestamp"), check_exact=True)
+
+
+def test_a_window_moves_on_without_a_write(tmp_path: Path) -> None:
+    start = pd.Timestamp("2024-03-01 12:00", tz="UTC")
+    repo = store(tmp_path, events().assign(at=pd.Timestamp("2023-01-01", tz="UTC")))
+    count = Aggregation(function="count", time_window=HOUR, name="recent")
+    repo.apply([USER, source(), view(count)])
+    event = pd.DataFrame({"user_id": ["a"], "at": [start + timedelta(minutes=1)], "id": ["x"], "amount": [1.0], "city": ["Rome"]})
+    FeatureStore(tmp_path, now=(start + timedelta(minutes=1)).to_pydatetime()).write_to_online_store("spent", event)
+    seen = []
+    for minutes in (1, 59, 64, 65):
+        then = FeatureStore(tmp_path, now=(start + timedelta(minutes=minutes)).to_pydatetime())
+        seen += then.get_online_features(features=["spent:recent"], entity_rows=[{"user_id": "a"}]).to_dict()["recent"]
+    # Its start moves by five minutes: the event is out once 12:05 is reached an hour later.
+    assert seen == [1, 1, 1, 0]
