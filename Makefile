@@ -1,4 +1,4 @@
-# make demo · make test · make check · make bench · make bench-online · make bench-check · make wheel
+# make demo · make test · make check · make bench · make bench-windows · make bench-online · make bench-check · make wheel
 
 # Where cargo builds: its own default, unless the environment or cargo's settings name another folder.
 CARGO_TARGET_DIR ?= $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
@@ -11,7 +11,7 @@ SCRIPTS := python/lodestore.data/scripts
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 apt = { $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q $(1); }
 
-.PHONY: demo test test-rust test-python services check bench bench-online bench-check fmt wheel install clean
+.PHONY: demo test test-rust test-python services check bench bench-windows bench-online bench-check fmt wheel install clean
 
 ## Runs the main job on real data: define, apply, train, materialise, ask online, predict.
 demo: install
@@ -35,6 +35,10 @@ services:
 ## Measures the point-in-time join beside its peers; see benches/README.md.
 bench: wheel
 	$(PYTHON) benches/pit/run.py --markdown
+
+## Measures aggregates over windows of events beside DuckDB and Polars; see benches/README.md.
+bench-windows: wheel
+	$(PYTHON) benches/windows/run.py
 
 ## Measures reading and writing online beside Feast; see benches/README.md. Not the soak, which takes half an hour.
 bench-online: wheel

@@ -1,5 +1,7 @@
-"""DuckDB: `duckdb_run.py FOLDER FORM [ANSWER]`. `join` groups all pairs of questions and events of a key; `range` has
-window functions over both together."""
+"""DuckDB: `duckdb_run.py FOLDER FORM [ANSWER]`.
+
+`join` groups all pairs of questions and events of a key; `range` has window functions over both together.
+"""
 
 from __future__ import annotations
 

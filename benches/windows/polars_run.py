@@ -1,5 +1,8 @@
-"""Polars: `polars_run.py FOLDER FORM [ANSWER]`. `rolling` rolls over questions and events together, window by window;
-`join` groups all pairs of questions and events of a key."""
+"""Polars: `polars_run.py FOLDER FORM [ANSWER]`.
+
+`rolling` rolls over questions and events together, window by window; `join` groups all pairs of questions and events
+of a key.
+"""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def run(python: Path, folder: Path, case: dict, options: argparse.Namespace) -> bool:
-    """Measures the systems on a case; returns whether answers differ."""
+    """Measures the systems on a case; returns whether one has no form that answers as we do."""
     limits = Limits(seconds=600, rss_mb=options.peer_memory)
     names = options.systems.split(",")
     forms, wrong = {}, False
@@ -71,13 +71,17 @@ def run(python: Path, folder: Path, case: dict, options: argparse.Namespace) -> 
             trial = measure([python, HERE / script, folder, *form.split(), answer], limits)
             if trial.status == "ok":
                 difference = compare(python, folder, case, answer) if name != "lodestore" else ""
-                trials[form] = (trial.query_seconds, difference)
-                wrong |= bool(difference)
                 say(f"  {trial.query_seconds:.2f} s {difference}")
+                if difference:
+                    print(json.dumps({"case": case["name"], "system": name, "form": form, "difference": difference}))
+                else:
+                    trials[form] = trial.query_seconds
             else:
                 say(f"  {trial.status}: {trial.message}")
         if trials:
-            forms[name] = min(trials, key=lambda form: trials[form][0])
+            forms[name] = min(trials, key=lambda form: trials[form])
+        else:
+            wrong = True
     runs: dict[str, list[Run]] = {name: [] for name in forms}
     for number in range(options.rounds):
         for name, form in forms.items():

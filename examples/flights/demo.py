@@ -94,7 +94,9 @@ def main() -> None:
             f"  {len(training_set):,} questions, {len(names)} features of 8 views, {training_set.late.mean():.1%} late"
         )
         latest_only = store.get_feature_service("latest_only")
-        latest = store.get_historical_features(entity_df=frame, features=latest_only, full_feature_names=True).feature_names
+        latest = store.get_historical_features(
+            entity_df=frame, features=latest_only, full_feature_names=True
+        ).feature_names
 
     with step("3. Train a model on January to October, try it on November and December"):
         simple = quality(fit(training_set, latest), training_set, latest)

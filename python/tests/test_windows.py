@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,9 @@ import pytest
 from lodestore import Aggregation, Entity, FeatureStore, FeatureView, Field, FileSource, PushSource
 from lodestore.errors import InvalidError, NotFoundError
 from lodestore.types import Float64, String
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOUR = timedelta(hours=1)
 USER = Entity(name="user", join_keys=[("user_id", String)])
@@ -78,9 +81,7 @@ def test_a_training_set_has_what_happened_in_each_window(tmp_path: Path) -> None
         assert question.amount_sum_3d == pytest.approx(three.sum() if len(three) else np.nan, nan_ok=True)
         two = own[own["at"] > floor(at - timedelta(days=2), "h")]
         assert question.count_2d == (two.amount > 20).sum()
-        earlier = own[
-            (own["at"] <= at - timedelta(days=1)) & (own["at"] > floor(at - timedelta(days=2), "h"))
-        ].amount
+        earlier = own[(own["at"] <= at - timedelta(days=1)) & (own["at"] > floor(at - timedelta(days=2), "h"))].amount
         assert question.amount_max_24h_offset_24h == pytest.approx(earlier.max(), nan_ok=True)
         latest = own.sort_values("at").city.drop_duplicates(keep="last").tail(2).tolist()
         assert (question.cities is None and not latest) or list(question.cities) == latest
@@ -222,7 +223,9 @@ def test_a_window_moves_on_without_a_write(tmp_path: Path) -> None:
     repo = store(tmp_path, events().assign(at=pd.Timestamp("2023-01-01", tz="UTC")))
     count = Aggregation(function="count", time_window=HOUR, name="recent")
     repo.apply([USER, source(), view(count)])
-    event = pd.DataFrame({"user_id": ["a"], "at": [start + timedelta(minutes=1)], "id": ["x"], "amount": [1.0], "city": ["Rome"]})
+    event = pd.DataFrame(
+        {"user_id": ["a"], "at": [start + timedelta(minutes=1)], "id": ["x"], "amount": [1.0], "city": ["Rome"]}
+    )
     FeatureStore(tmp_path, now=(start + timedelta(minutes=1)).to_pydatetime()).write_to_online_store("spent", event)
     seen = []
     for minutes in (1, 59, 64, 65):

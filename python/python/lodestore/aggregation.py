@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from lodestore._definition import duration, duration_text, parse_duration, text, text_map
@@ -10,6 +9,7 @@ from lodestore.errors import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import timedelta
 
 __all__ = ["Aggregation"]
 
@@ -86,9 +86,7 @@ class Aggregation:
         self.column = text(self, "column", column or "")
         if time_window is None or (isinstance(time_window, str) and time_window != _LIFETIME):
             raise TypeError(f"{self}: time_window must be a timedelta or 'lifetime', not {time_window!r}")
-        self.time_window = (
-            time_window if isinstance(time_window, str) else duration(self, "time_window", time_window)
-        )
+        self.time_window = time_window if isinstance(time_window, str) else duration(self, "time_window", time_window)
         self.slide_interval = None if slide_interval is None else duration(self, "slide_interval", slide_interval)
         self.where = text(self, "where", where)
         self.by = text(self, "by", by)
@@ -133,9 +131,7 @@ class Aggregation:
         Aggregation
             The aggregation.
         """
-        lengths = {
-            key: parse_duration(document[key]) for key in ("slide_interval", "offset") if key in document
-        }
+        lengths = {key: parse_duration(document[key]) for key in ("slide_interval", "offset") if key in document}
         window = document["time_window"]
         lengths["time_window"] = window if window == _LIFETIME else parse_duration(window)
         return cls(**{**document, **lengths})

@@ -204,8 +204,8 @@ class FeatureView(Definition):
     @classmethod
     def _arguments(cls, document: Mapping[str, Any]) -> dict[str, Any]:
         parts = {key: [Field.from_document(part) for part in document.get(key, [])] for key in ("schema", "inputs")}
-        parts["aggregations"] = [Aggregation.from_document(part) for part in document.get("aggregations", [])]
-        return {**document, **parts, "ttl": parse_duration(document.get("ttl", ""))}
+        aggregations = [Aggregation.from_document(part) for part in document.get("aggregations", [])]
+        return {**document, **parts, "aggregations": aggregations, "ttl": parse_duration(document.get("ttl", ""))}
 
 
 class FeatureViewProjection:
