@@ -1,4 +1,4 @@
-# make demo · make test · make check · make bench · make bench-windows · make bench-online · make bench-check · make wheel
+# make demo · make test · make fuzz · make check · make bench · make bench-windows · make bench-online · make bench-check · make wheel
 
 # Where cargo builds: its own default, unless the environment or cargo's settings name another folder.
 CARGO_TARGET_DIR ?= $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
@@ -11,7 +11,7 @@ SCRIPTS := python/lodestore.data/scripts
 SUDO := $(shell [ $$(id -u) = 0 ] || echo sudo)
 apt = { $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q $(1); }
 
-.PHONY: demo test test-rust test-python services check bench bench-windows bench-online bench-check fmt wheel install clean
+.PHONY: demo fuzz test test-rust test-python services check bench bench-windows bench-online bench-check fmt wheel install clean
 
 ## Runs the main job on real data: define, apply, train, materialise, ask online, predict.
 demo: install
@@ -27,6 +27,11 @@ test-python: install services $(FEAST)/ready
 	cp $(CARGO_TARGET_DIR)/debug/lib_lodestore.so python/python/lodestore/_lodestore.abi3.so
 	cd python && PYTHONPATH=python $(BIN)/python -m pytest -q
 
+## Runs the random cases for longer, CASES of each family.
+CASES ?= 50000
+fuzz:
+	LODESTORE_TEST_CASES=$(CASES) cargo test --workspace --test engine --test online --test aggregation -- property
+
 ## Installs the servers that tests start, where they are missing.
 services:
 	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
@@ -39,6 +44,7 @@ bench: wheel
 ## Measures aggregates over windows of events beside DuckDB and Polars; see benches/README.md.
 bench-windows: wheel
 	$(PYTHON) benches/windows/run.py
+	. $${TMPDIR:-/tmp}/lodestore-benches/environments/peers/bin/activate && python benches/windows/push.py
 
 ## Measures reading and writing online beside Feast; see benches/README.md. Not the soak, which takes half an hour.
 bench-online: wheel
