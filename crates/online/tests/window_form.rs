@@ -1,4 +1,5 @@
 //! The stored form of windows, format 1: later versions read it too.
+#![allow(clippy::expect_used, reason = "the golden file is in order, or the test fails")]
 
 use std::sync::Arc;
 

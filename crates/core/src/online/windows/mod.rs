@@ -53,7 +53,7 @@ mod write;
 pub use batch::EventBatch;
 pub use collect::Collected;
 pub use found::{Asked, FoundKey};
-pub use place::{Entries, EntriesMut, MemoryEntries, PLACE_BYTES, Place};
+pub use place::{EachEntry, Entries, EntriesMut, MemoryEntries, PLACE_BYTES, Place};
 pub use plan::WindowPlan;
 
 /// The version of the stored form of heads, leaves and tiles.
