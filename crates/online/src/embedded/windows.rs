@@ -1,10 +1,10 @@
 //! The entries of one key of a view with aggregations, in the tree.
 
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 
 use heed::{RoTxn, RwTxn, WithoutTls};
 use lodestore_core::Result;
-use lodestore_core::online::windows::{Entries, EntriesMut, PLACE_BYTES, Place};
+use lodestore_core::online::windows::{EachEntry, Entries, EntriesMut, PLACE_BYTES, Place};
 
 use super::codec::{MAX_KEY, window_key};
 use super::environment::Live;
@@ -73,12 +73,7 @@ impl Entries for KeyEntries<'_, '_> {
         self.found_last(from, to)
     }
 
-    fn scan(
-        &self,
-        from: &Place,
-        to: &Place,
-        each: &mut dyn FnMut(Place, &[u8]) -> Result<ControlFlow<()>>,
-    ) -> Result<()> {
+    fn scan(&self, from: &Place, to: &Place, each: &mut EachEntry<'_>) -> Result<()> {
         let failed = |error| self.environment.error("reading", error);
         let range = self.key.with(from, |from| {
             self.key
@@ -116,12 +111,7 @@ impl Entries for KeyEntriesMut<'_, '_> {
         self.reading().found_last(from, to)
     }
 
-    fn scan(
-        &self,
-        from: &Place,
-        to: &Place,
-        each: &mut dyn FnMut(Place, &[u8]) -> Result<ControlFlow<()>>,
-    ) -> Result<()> {
+    fn scan(&self, from: &Place, to: &Place, each: &mut EachEntry<'_>) -> Result<()> {
         self.reading().scan(from, to, each)
     }
 }

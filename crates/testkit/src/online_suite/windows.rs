@@ -251,7 +251,8 @@ pub(super) async fn w2_property(harness: Harness<'_>) -> Outcome {
     for_each_seed(PLACE, async |seed| {
         for case in 0..if is_durable { 1 } else { 3 } {
             let seed = 3 * seed + case;
-            let size = 4 + (seed / 40).min(60) as usize;
+            // A few have more events than a leaf has room for.
+            let size = if seed % 500 == 499 { 600 } else { 4 + (seed / 40).min(60) as usize };
             let (case, mut rng) = WindowCase::new("go", seed, size)?;
             in_one_go(&store, &case, &mut rng).await?;
             store.retire(std::slice::from_ref(&case.view)).await?;

@@ -27,7 +27,7 @@ impl Asked {
     /// Returns what a read of all features at a moment takes.
     #[must_use]
     pub fn new(plan: &Arc<WindowPlan>, at: EventTime) -> Self {
-        // Windows of a group take the same tiles of the last level, and of the others a few before a multiple of 16.
+        // Windows of a group take the same tiles of the last level, and of the others a few before a multiple of four.
         let mut firsts: BTreeMap<(u16, u8, i64), i64> = BTreeMap::new();
         for (place, group) in plan.groups.iter().enumerate() {
             for window in &group.windows {

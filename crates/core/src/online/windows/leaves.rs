@@ -218,3 +218,88 @@ fn cut(orders: &[(i64, u64)], most: usize) -> Option<usize> {
     let places = (1..orders.len()).filter(|&at| orders[at - 1] != orders[at]);
     places.min_by_key(|at| at.abs_diff(middle))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::place::MemoryEntries;
+    use super::*;
+
+    fn at(micros: i64) -> EventTime {
+        EventTime::from_micros(micros)
+    }
+
+    /// Returns a number that looks random.
+    fn mixed(number: u64) -> u64 {
+        XxHash64::oneshot(1, &number.to_le_bytes())
+    }
+
+    fn between(entries: &MemoryEntries, after: i64, until: i64) -> Result<Vec<KeptEvent>> {
+        let mut found = Vec::new();
+        events_between(entries, at(after), at(until), &mut |event| {
+            found.push(event);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    #[test]
+    fn events_are_found_by_their_times_however_many_there_are() -> Result<()> {
+        for (count, times) in [(40, 10), (3_000, 1_000), (3_000, 7), (500, 1)] {
+            let mut entries = MemoryEntries::new();
+            let mut all = Vec::new();
+            for number in 0..count {
+                let time = (mixed(number) % times).cast_signed() - 3;
+                // Some are equal in all.
+                let event = KeptEvent::new(at(time), (number / 2).to_le_bytes().to_vec());
+                add_event(&mut entries, event.clone(), EventTime::MIN)?;
+                all.push(event);
+            }
+            all.sort();
+            let most = entries.values().map(|leaf| decode_events(leaf).map(|events| events.len()));
+            let most = most.collect::<Result<Vec<_>>>()?.into_iter().max().unwrap_or(0);
+            // Beside whole orders in one place.
+            assert!(most <= MOST_EVENTS + 2, "{most} events in a leaf");
+            for (after, until) in [(-9, 2_000), (0, 3), (5, 5), (100, 300), (-3, -2), (999, 2_000)] {
+                let expected = all.iter().filter(|event| at(after) < event.time && event.time <= at(until));
+                assert_eq!(between(&entries, after, until)?, expected.cloned().collect::<Vec<_>>());
+            }
+            for expired in [-4, 0, 3, 500] {
+                let before = entries.len();
+                drop_events(&mut entries, at(expired))?;
+                let expected = all.iter().filter(|event| event.time > at(expired));
+                assert_eq!(between(&entries, expired, 2_000)?, expected.cloned().collect::<Vec<_>>());
+                assert!(entries.len() <= before && (expired < times.cast_signed() || entries.is_empty()));
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn ids_are_known_in_their_era_however_many_there_are() -> Result<()> {
+        let mut entries = MemoryEntries::new();
+        let mut all = BTreeSet::new();
+        for number in 0..5_000 {
+            let era = (mixed(number) % 3).cast_signed() - 1;
+            let mut id = [0; ID_BYTES];
+            // Prefixes collide too.
+            id[..8].copy_from_slice(&mixed(number % 4_000).to_be_bytes());
+            id[8..].copy_from_slice(&number.to_be_bytes());
+            assert!(!has_id(&entries, era, &id)?);
+            add_id(&mut entries, era, &id)?;
+            all.insert((era, id));
+        }
+        assert_eq!(eras(&entries)?, [-1, 0, 1]);
+        for (era, id) in &all {
+            for other in -1..2 {
+                assert_eq!(has_id(&entries, other, id)?, other == *era);
+            }
+        }
+        let kept = entries.values().map(|leaf| decode_ids(leaf).map(<[_]>::len)).collect::<Result<Vec<_>>>()?;
+        assert!(kept.iter().sum::<usize>() == all.len() && kept.iter().all(|ids| *ids <= MOST_IDS + 1));
+        drop_eras(&mut entries, 0)?;
+        assert_eq!(eras(&entries)?, [0, 1]);
+        Ok(())
+    }
+}

@@ -15,7 +15,7 @@
 //! - A *measure* is what aggregations share that differ in their windows alone: function, columns, condition, groups.
 //! - A *group* of tiles has one hop and one lag, and the measures whose windows have these. The lag is how long after its
 //!   time an event enters the windows: the offset or the availability delay, whichever is longer.
-//! - A tile of *level* n has the events of 16^n tiles of a hop; a window takes a few of each level. A lifetime window
+//! - A tile of *level* n has the events of 4^n tiles of a hop; a window takes up to three of each level and a few of the last. A lifetime window
 //!   takes one tile without end.
 //!
 //! # Folding
@@ -53,7 +53,7 @@ mod write;
 pub use batch::EventBatch;
 pub use collect::Collected;
 pub use found::{Asked, FoundKey};
-pub use place::{Entries, EntriesMut, MemoryEntries, PLACE_BYTES, Place};
+pub use place::{EachEntry, Entries, EntriesMut, MemoryEntries, PLACE_BYTES, Place};
 pub use plan::WindowPlan;
 
 /// The version of the stored form of heads, leaves and tiles.

@@ -100,6 +100,9 @@ fn unflipped(bytes: &[u8]) -> i64 {
     (bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)) ^ 1 << 63).cast_signed()
 }
 
+/// What a scan hands entries over to; it says whether to go on.
+pub type EachEntry<'a> = dyn FnMut(Place, &[u8]) -> Result<ControlFlow<()>> + 'a;
+
 /// The entries of one key, to read. Both ends of a range belong to it.
 pub trait Entries {
     /// Returns the bytes at a place.
@@ -118,12 +121,7 @@ pub trait Entries {
     ///
     /// # Errors
     /// What the store or the function says.
-    fn scan(
-        &self,
-        from: &Place,
-        to: &Place,
-        each: &mut dyn FnMut(Place, &[u8]) -> Result<ControlFlow<()>>,
-    ) -> Result<()>;
+    fn scan(&self, from: &Place, to: &Place, each: &mut EachEntry<'_>) -> Result<()>;
 }
 
 /// The entries of one key, to change.
@@ -153,12 +151,7 @@ impl Entries for MemoryEntries {
         Ok(self.range(from..=to).next_back().map(|(place, bytes)| (*place, bytes.as_slice())))
     }
 
-    fn scan(
-        &self,
-        from: &Place,
-        to: &Place,
-        each: &mut dyn FnMut(Place, &[u8]) -> Result<ControlFlow<()>>,
-    ) -> Result<()> {
+    fn scan(&self, from: &Place, to: &Place, each: &mut EachEntry<'_>) -> Result<()> {
         for (place, bytes) in self.range(from..=to) {
             if each(*place, bytes)?.is_break() {
                 break;

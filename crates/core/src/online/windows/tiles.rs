@@ -12,8 +12,9 @@ use super::head::check_format;
 use crate::aggregation::{Aggregate, State};
 use crate::error::{Error, Result};
 
-/// By how many bits levels differ: a tile has the events of 16 tiles of the level below.
-pub(super) const LEVEL_BITS: u32 = 4;
+/// By how many bits levels differ: a tile has the events of 4 tiles of the level below. More levels make reads cheaper, which
+/// look at one or two tiles of each, and writes dearer, which change one of each.
+pub(super) const LEVEL_BITS: u32 = 2;
 
 const FAN: i64 = 1 << LEVEL_BITS;
 
@@ -25,7 +26,7 @@ pub(super) struct Run {
     pub(super) to: i64,
 }
 
-/// Returns the tiles that have what is in the tiles of a hop from one on: up to 15 of each level but the last.
+/// Returns the tiles that have what is in the tiles of a hop from one on: up to three of each level but the last.
 pub(super) fn runs(first: i64, levels: u8) -> impl Iterator<Item = Run> {
     let mut next = Some(first);
     (0..levels).filter_map(move |level| {
@@ -46,7 +47,7 @@ pub(super) fn runs(first: i64, levels: u8) -> impl Iterator<Item = Run> {
 /// Returns how many levels are kept for windows of so many tiles.
 pub(super) fn levels(tiles: i64) -> u8 {
     let (mut levels, mut tiles) = (1, tiles);
-    while tiles > 2 * FAN && levels < 12 {
+    while tiles > 2 * FAN && levels < 24 {
         tiles >>= LEVEL_BITS;
         levels += 1;
     }
@@ -158,10 +159,10 @@ mod tests {
 
     #[test]
     fn runs_have_each_tile_once() {
-        for levels in 1..4_u8 {
+        for levels in 1..6_u8 {
             for first in -600..600 {
                 let runs: Vec<Run> = runs(first, levels).collect();
-                assert!(runs.iter().all(|run| run.level + 1 == levels || run.to - run.from < 15), "{runs:?}");
+                assert!(runs.iter().all(|run| run.level + 1 == levels || run.to - run.from < FAN - 1), "{runs:?}");
                 for tile in first - 40..first + 700 {
                     let has = |run: &&Run| (run.from..=run.to).contains(&(tile >> (LEVEL_BITS * u32::from(run.level))));
                     let found = runs.iter().filter(has).count();
