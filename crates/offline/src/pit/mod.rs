@@ -27,6 +27,7 @@ mod fetch;
 mod index;
 mod kept;
 mod keys;
+mod nodes;
 mod pass;
 mod placed;
 mod spill;

@@ -10,8 +10,8 @@ use lodestore_core::Result;
 use super::features::{FeatureStore, FeaturesInMemory, Layout};
 use super::fetch::Density;
 use super::index::BYTES_A_QUESTION;
+use super::nodes::BYTES_A_PLACE;
 use super::spill::Spill;
-use super::winners::BYTES_A_PLACE;
 use crate::source::TableScan;
 
 /// A way to answer the questions about a view. All give the same bytes.

@@ -14,24 +14,17 @@ use std::ops::Range;
 use arrow::array::ArrayRef;
 use lodestore_core::Result;
 use lodestore_core::rows::RowStamp;
-use lodestore_core::time::EventTime;
 
 use super::index::QuestionIndex;
 use super::kept::{KeptRows, address};
+use super::nodes::{Best, NOTHING, Nodes, Order, TIED};
 use super::pass::{Candidate, Visibility};
-use crate::prefetch::prefetch;
 
 /// Where a row is: its address in a table of files, or its place among the kept rows.
 pub(crate) type Address = u64;
 
 /// Stands for no row.
 pub(crate) const NO_ROW: Address = u64::MAX;
-
-/// Set in the address of a row that has the same order as others, none of which is known to win.
-const TIED: Address = 1 << 63;
-
-/// How many bytes the best row of a place takes, about.
-pub(crate) const BYTES_A_PLACE: usize = size_of::<Best>();
 
 /// Up to so many rows of the same order as a place's best are listed, or one for each place.
 const LISTED_TIES: usize = 1 << 20;
@@ -52,72 +45,6 @@ pub(crate) enum TieColumns {
     All,
     /// Only some: a tie between rows that differ in them can't be decided by them.
     Some,
-}
-
-type Order = (EventTime, EventTime);
-
-#[derive(Debug, Clone, Copy)]
-struct Best {
-    order: Order,
-    address: Address,
-}
-
-const NOTHING: Best = Best { order: (EventTime::MIN, EventTime::MIN), address: NO_ROW };
-
-/// The best row of each node. Created times take memory only once some row has one.
-#[derive(Debug)]
-struct Nodes {
-    rows: Vec<(EventTime, Address)>,
-    created: Vec<EventTime>,
-}
-
-impl Nodes {
-    fn new(count: usize) -> Self {
-        Self { rows: vec![(NOTHING.order.0, NOTHING.address); count], created: Vec::new() }
-    }
-
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    #[inline]
-    fn get(&self, node: usize) -> Best {
-        let (event, address) = self.rows[node];
-        Best { order: (event, self.created.get(node).copied().unwrap_or(EventTime::MIN)), address }
-    }
-
-    #[inline]
-    fn set(&mut self, node: usize, best: Best) {
-        self.rows[node] = (best.order.0, best.address);
-        if best.order.1 != EventTime::MIN || !self.created.is_empty() {
-            self.set_created(node, best.order.1);
-        }
-    }
-
-    fn set_created(&mut self, node: usize, created: EventTime) {
-        if self.created.is_empty() {
-            self.created = vec![EventTime::MIN; self.rows.len()];
-        }
-        self.created[node] = created;
-    }
-
-    fn address_mut(&mut self, node: usize) -> &mut Address {
-        &mut self.rows[node].1
-    }
-
-    fn addresses_mut(&mut self) -> impl Iterator<Item = &mut Address> {
-        self.rows.iter_mut().map(|(_, address)| address)
-    }
-}
-
-impl Best {
-    fn row(self) -> Address {
-        if self.address == NO_ROW { NO_ROW } else { self.address & !TIED }
-    }
-
-    fn is_tied(self) -> bool {
-        self.address != NO_ROW && self.address & TIED != 0
-    }
 }
 
 /// What decides between rows of the same order (rule P3).
@@ -182,7 +109,7 @@ impl Winners {
     /// Asks for the memory that an offer to a place will look at first.
     #[inline]
     pub(crate) fn prefetch(&self, place: usize) {
-        prefetch(&self.best.rows, place);
+        self.best.prefetch(place);
     }
 
     /// Offers a row by its address.

@@ -102,8 +102,8 @@ impl WindowedRetrieval {
         let tables: Vec<_> = sources
             .filter_map(|source| if let DataSource::File(file) = source { Some(file.table()) } else { None })
             .collect::<Result<_, _>>()?;
-        let size = 2 * size_of_case(seed);
-        let events = events(rng, rng_size(size), step)?;
+        let size = 2 * size_of_case(seed / 3);
+        let events = events(rng, 3 * size, step)?;
         let tables = tables.into_iter().map(|table| (table, events.clone())).collect();
         rng.shuffle(&mut names);
         names.truncate(1 + rng.below(names.len()));
@@ -114,10 +114,6 @@ impl WindowedRetrieval {
         let questions = questions(rng, size, step, &aggregations)?;
         Ok(Self { retrieval: Retrieval { tables, request, questions, options }, conditions })
     }
-}
-
-fn rng_size(size: usize) -> usize {
-    3 * size
 }
 
 fn aggregation(rng: &mut Rng, index: usize, step: i64, conditions: &mut Vec<Option<usize>>) -> Json {

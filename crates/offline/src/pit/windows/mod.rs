@@ -95,6 +95,6 @@ async fn evaluate_parts(
         })
     };
     let threads = run.threads.clamp(1, events.parts().max(1));
-    let done = future::join_all((0..threads).map(task).collect::<Vec<_>>()).await.into_iter();
-    done.map(|done| done.map_err(|e| Error::internal(format!("a thread of the windows ended early: {e}")))?).collect()
+    let mut done = future::join_all((0..threads).map(task).collect::<Vec<_>>()).await.into_iter();
+    done.try_for_each(|done| done.map_err(|e| Error::internal(format!("a thread of the windows ended early: {e}")))?)
 }

@@ -4,11 +4,13 @@
 //! tells the address of the first row of each batch; rows are fetched again by their addresses.
 
 mod file;
+mod numbers;
 mod open;
 mod prune;
 mod read;
 mod table;
 
 pub(crate) use file::{DataFile, TableColumn};
+pub(crate) use numbers::RowNumbers;
 pub(crate) use open::open_files;
-pub(crate) use table::{Chunk, Found, ParquetTable, RowNumbers, TableScan};
+pub(crate) use table::{Chunk, Found, ParquetTable, TableScan};

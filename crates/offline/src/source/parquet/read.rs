@@ -11,7 +11,8 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
 
 use super::file::{DataFile, FileBytes, TableColumn};
-use super::table::{Chunk, RowNumbers, Unit};
+use super::numbers::RowNumbers;
+use super::table::{Chunk, Unit};
 use crate::error::from_arrow;
 use crate::source::conform::conform;
 
