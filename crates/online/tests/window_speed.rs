@@ -72,11 +72,11 @@ fn timed(count: usize, mut run: impl FnMut(usize) -> Result<()>) -> Result<Vec<D
         .collect()
 }
 
-fn speed(name: &str, functions: [&str; 4]) -> Result<()> {
+fn speed(name: &str, aggregations: &[String]) -> Result<()> {
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
     let folder = folder.map_err(|e| Error::io("making a folder", e))?;
     let store = EmbeddedStore::open(EmbeddedConfig::at(folder.path()))?;
-    let view = view(name, &twenty(functions))?;
+    let view = view(name, aggregations)?;
     // A thousand events a day for half a year, and 100 of other keys beside each day.
     const EVENTS: i64 = 180_000;
     let times: Vec<i64> = (0..EVENTS).map(|i| NOW - 180 * DAY + i * (180 * DAY / EVENTS)).collect();
@@ -118,7 +118,12 @@ fn speed(name: &str, functions: [&str; 4]) -> Result<()> {
 #[test]
 #[ignore = "takes seconds and judges nothing; it prints"]
 fn speed_of_windows() -> Result<()> {
-    speed("sums", ["count", "sum", "max", "mean"])?;
-    speed("moments", ["count", "mean", "stddev_samp", "min"])?;
-    speed("sketches", ["approx_count_distinct", "sum", "approx_percentile(0.5)", "last"])
+    speed("sums", &twenty(["count", "sum", "max", "mean"]))?;
+    speed("moments", &twenty(["count", "mean", "stddev_samp", "min"]))?;
+    speed("sketches", &twenty(["approx_count_distinct", "sum", "approx_percentile(0.5)", "last"]))?;
+    // These keep events by themselves: of 10 hours, and of a week.
+    let exact = ["count", "sum"].map(|f| format!("{{function: {f}, column: x, time_window: 10h, slide_interval: 0}}"));
+    speed("exact", &[&exact[..], &["{function: last, column: city, time_window: 30d}".into()]].concat())?;
+    let offset = ["count", "sum"].map(|f| format!("{{function: {f}, column: x, time_window: 7d, offset: 7d}}"));
+    speed("offset", &[&offset[..], &["{function: last, column: city, time_window: 30d}".into()]].concat())
 }

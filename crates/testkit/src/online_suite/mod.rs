@@ -89,6 +89,8 @@ pub fn trials(harness: Arc<dyn OnlineHarness>) -> Vec<Trial> {
         windows::windows_of_an_unknown_key_are_empty,
         windows::a_deleted_key_has_empty_windows,
         windows::collecting_changes_no_answer,
+        windows::w5_of_deliveries_that_differ_the_least_of_a_write_counts,
+        windows::w5_concurrent_writers_count_each_event_once,
         windows::w2_property,
         properties::o1_property,
         properties::o4_property,

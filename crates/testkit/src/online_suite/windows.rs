@@ -92,6 +92,40 @@ pub(super) async fn an_event_with_an_id_counts_once(harness: Harness<'_>) -> Out
     world.check(100_000, [0, 0, 3, 0], None).await
 }
 
+pub(super) async fn w5_of_deliveries_that_differ_the_least_of_a_write_counts(harness: Harness<'_>) -> Outcome {
+    for (place, order) in [[(110, 7), (105, 7)], [(105, 7), (110, 7)]].iter().enumerate() {
+        let world = World::open(harness, &format!("windows_differ_{place}"), true).await?;
+        check_eq!(world.write(order, 120).await?, (1, 1), "one of two");
+        world.check(120, [1, 1, 1, 0], Some(105)).await?;
+        // A tile can't give back what it took.
+        check_eq!(world.write(&[(101, 7)], 120).await?, (0, 1), "a third");
+        world.check(120, [1, 1, 1, 0], Some(105)).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn w5_concurrent_writers_count_each_event_once(harness: Harness<'_>) -> Outcome {
+    const WRITERS: i64 = 4;
+    const EVENTS: i64 = 60;
+    let world = World::open(harness, "windows_concurrent", true).await?;
+    let writes = async |writer: i64| {
+        for n in 0..EVENTS {
+            // Each writer tells every event, in an order of its own.
+            let n = (n * 7 + writer * 13) % EVENTS;
+            world.write(&[(100 + n, n), (100 + (n + 1) % EVENTS, (n + 1) % EVENTS)], 160).await?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let writes = &writes;
+        let spawn = |writer| scope.spawn(move || harness.block_on(Box::pin(writes(writer))));
+        let writers: Vec<_> = (0..WRITERS).map(spawn).collect();
+        let joined = writers.into_iter().map(|writer| writer.join().map_err(|_| Failed::from("a writer panicked"))?);
+        joined.collect::<Outcome>()
+    })?;
+    world.check(160, [EVENTS, EVENTS, EVENTS, 11], Some(159)).await
+}
+
 pub(super) async fn events_without_ids_each_count(harness: Harness<'_>) -> Outcome {
     let world = World::open(harness, "windows_no_ids", false).await?;
     check_eq!(world.write(&[(105, 0), (105, 0)], 120).await?, (2, 0), "two equal events");

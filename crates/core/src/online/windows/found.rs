@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::head::Head;
 use super::leaves::{KeptEvent, events_between};
-use super::place::{Entries, Kind, Place};
+use super::place::{Entries, Place};
 use super::plan::{Group, WindowPlan, WindowedFeature};
 use super::tiles::{Parts, runs};
 use crate::aggregation::{Outcome, OwnedValue, State};
@@ -48,10 +48,9 @@ impl Asked {
     /// # Errors
     /// `Corrupt` if an entry is damaged, and what the store says.
     pub fn find(&self, entries: &dyn Entries) -> Result<FoundKey> {
-        let texts = self.plan.features.iter().map(|_| OnceLock::new()).collect();
-        let head = Head::read(entries)?;
-        let mut found = FoundKey { head, bytes: Vec::new(), tiles: Vec::new(), events: Vec::new(), texts };
-        let Some(head) = head.filter(|head| head.newest != EventTime::MIN) else { return Ok(found) };
+        let mut found = FoundKey::nothing(self);
+        let Some(head) = Head::read(entries)?.filter(|head| head.newest != EventTime::MIN) else { return Ok(found) };
+        found.folded = head.folded;
         for (from, to) in &self.ranges {
             entries.scan(from, to, &mut |place, bytes| {
                 let start = found.bytes.len();
@@ -60,22 +59,38 @@ impl Asked {
                 Ok(ControlFlow::Continue(()))
             })?;
         }
-        let (after, until) = (self.kept_after(&head), self.at.minus(self.plan.delay));
-        if head.newest > after {
-            events_between(entries, after, until, &mut |event| {
-                found.events.push(event);
-                Ok(())
-            })?;
+        for (after, until) in self.looked_at(&head) {
+            if head.newest > after {
+                events_between(entries, after, until, &mut |event| {
+                    found.events.push(event);
+                    Ok(())
+                })?;
+            }
         }
+        let newest = found.events.iter().map(|event| event.time).chain([head.visible]).max();
+        found.event_time = newest.filter(|newest| *newest > self.plan.expired(self.at));
         Ok(found)
     }
 
-    /// Returns the time after which events are looked at one by one.
-    fn kept_after(&self, head: &Head) -> EventTime {
-        let entered = self.plan.groups.iter().map(|group| head.folded.minus(group.lag));
-        let exact = self.plan.features.iter().filter(|feature| feature.tiles.is_none());
-        let started = exact.filter_map(|feature| feature.window.start(self.at));
-        entered.chain(started).chain([head.folded.minus(self.plan.delay)]).min().unwrap_or(EventTime::MIN)
+    /// Returns the times between which events are looked at one by one: those that have entered windows or become visible since
+    /// they were folded, and those of exact windows. The ranges don't overlap.
+    fn looked_at(&self, head: &Head) -> Vec<(EventTime, EventTime)> {
+        let since_fold = |lag| (head.folded.minus(lag), self.at.minus(lag));
+        let lags = self.plan.groups.iter().map(|group| group.lag).chain([self.plan.delay]);
+        let exact = self.plan.features.iter().filter(|feature| feature.tiles.is_none()).map(|feature| {
+            let start = feature.window.start(self.at).unwrap_or(EventTime::MIN);
+            (start, feature.window.end(self.at).min(self.at.minus(self.plan.delay)))
+        });
+        let mut ranges: Vec<_> = lags.map(since_fold).chain(exact).filter(|(after, until)| after < until).collect();
+        ranges.sort_unstable();
+        let mut apart: Vec<(EventTime, EventTime)> = Vec::with_capacity(ranges.len());
+        for (after, until) in ranges {
+            match apart.last_mut() {
+                Some(last) if after <= last.1 => last.1 = last.1.max(until),
+                _ => apart.push((after, until)),
+            }
+        }
+        apart
     }
 
     /// Returns what was found for a feature, given by its place in the view's order.
@@ -85,35 +100,29 @@ impl Asked {
     pub fn cell<'a>(&self, found: &'a FoundKey, feature: usize) -> Result<OnlineCell<'a>> {
         let windowed =
             self.plan.features.get(feature).ok_or_else(|| Error::internal(format!("there is no feature {feature}")))?;
-        let event_time = self.newest(found);
-        let value = match self.outcome(found, windowed)? {
-            Outcome::Value(value) => Some(value),
-            _ => None,
-        };
-        let value = value.map(|value| found.borrowed(feature, &windowed.feature_type, value)).transpose()?;
-        let status = match (&value, event_time) {
+        if found.values[feature].get().is_none() {
+            let outcome = self.outcome(found, windowed)?;
+            let value = if let Outcome::Value(value) = outcome { Some(value) } else { None };
+            // Another thread may have been first; its value is the same.
+            found.values[feature].get_or_init(|| value);
+        }
+        let value = found.values[feature].get().and_then(Option::as_ref);
+        let value = value.map(|value| borrowed(value, &windowed.feature_type)).transpose()?;
+        let status = match (&value, found.event_time) {
             (Some(_), _) => FeatureStatus::Present,
             (None, Some(_)) => FeatureStatus::NullValue,
             (None, None) => FeatureStatus::NotFound,
         };
-        Ok(OnlineCell { status, value, event_time })
-    }
-
-    /// Returns the time of the newest visible event that is after the starts of all windows.
-    fn newest(&self, found: &FoundKey) -> Option<EventTime> {
-        let head = found.head.as_ref()?;
-        let kept = found.events.iter().map(|event| event.time);
-        let newest = kept.chain([head.visible]).max()?;
-        (newest > self.plan.expired(self.at)).then_some(newest)
+        Ok(OnlineCell { status, value, event_time: found.event_time })
     }
 
     fn outcome(&self, found: &FoundKey, feature: &WindowedFeature) -> Result<Outcome> {
         let WindowedFeature { window, measure, .. } = feature;
         let mut state: Option<State> = None;
         let mut folded = EventTime::MIN;
-        if let (Some((group, slot)), Some(head)) = (feature.tiles, &found.head) {
+        if let Some((group, slot)) = feature.tiles {
             let tiles = &self.plan.groups[group];
-            folded = head.folded.minus(tiles.lag);
+            folded = found.folded.minus(tiles.lag);
             for run in runs(Group::first_of(window, self.at), tiles.levels) {
                 let at = |tile| Place::tile(group as u16, run.level, tile);
                 for bytes in found.tiles_between(&at(run.from), &at(run.to)) {
@@ -133,22 +142,31 @@ impl Asked {
 /// What was found for a key: looked at when a feature is asked for.
 #[derive(Debug)]
 pub struct FoundKey {
-    head: Option<Head>,
+    /// Up to when events were folded.
+    folded: EventTime,
+    /// The time of the newest visible event that is after the starts of all windows.
+    event_time: Option<EventTime>,
     bytes: Vec<u8>,
     /// Where the bytes of each tile lie, in the order of their places.
     tiles: Vec<(Place, Range<usize>)>,
     /// The events that are kept and visible.
     events: Vec<KeptEvent>,
-    /// Values that answers borrow, of the features that were asked for.
-    texts: Box<[OnceLock<OwnedValue>]>,
+    /// The values of the features that were asked for, which answers borrow.
+    values: Box<[OnceLock<Option<OwnedValue>>]>,
 }
 
 impl FoundKey {
     /// Returns what is found for a key that can't be stored, such as null.
     #[must_use]
     pub fn nothing(asked: &Asked) -> Self {
-        let texts = asked.plan.features.iter().map(|_| OnceLock::new()).collect();
-        Self { head: None, bytes: Vec::new(), tiles: Vec::new(), events: Vec::new(), texts }
+        Self {
+            folded: EventTime::MIN,
+            event_time: None,
+            bytes: Vec::new(),
+            tiles: Vec::new(),
+            events: Vec::new(),
+            values: asked.plan.features.iter().map(|_| OnceLock::new()).collect(),
+        }
     }
 
     fn tiles_between(&self, from: &Place, to: &Place) -> impl Iterator<Item = &[u8]> {
@@ -156,35 +174,24 @@ impl FoundKey {
         let tiles = self.tiles[first..].iter().take_while(move |(place, _)| place <= to);
         tiles.map(|(_, range)| &self.bytes[range.clone()])
     }
-
-    /// Returns a value that lives as long as what was found.
-    fn borrowed(&self, feature: usize, ty: &FeatureType, value: OwnedValue) -> Result<Value<'_>> {
-        Ok(match value {
-            OwnedValue::Bool(value) => Value::Bool(value),
-            OwnedValue::Int32(value) => Value::Int32(value),
-            OwnedValue::Int64(value) => Value::Int64(value),
-            OwnedValue::Float32(value) => Value::Float32(value),
-            OwnedValue::Float64(value) => Value::Float64(value),
-            OwnedValue::Timestamp(value) => Value::Timestamp(value),
-            OwnedValue::Date(value) => Value::Date(value),
-            OwnedValue::Decimal(unscaled) => {
-                let scale = if let FeatureType::Decimal { scale, .. } = ty { *scale } else { 0 };
-                Value::Decimal { unscaled, scale }
-            }
-            OwnedValue::Items(_) => Value::Nested(OwnedValue::array(ty, &[Some(&value)])?),
-            OwnedValue::Text(_) | OwnedValue::Bytes(_) => match self.texts[feature].get_or_init(|| value) {
-                OwnedValue::Text(text) => Value::Text(text),
-                OwnedValue::Bytes(bytes) => Value::Bytes(bytes),
-                other => return Err(Error::internal(format!("{other:?} is no text"))),
-            },
-        })
-    }
 }
 
-impl Place {
-    /// Returns whether this is the place of a key's head, which comes before its other entries.
-    #[must_use]
-    pub fn is_head(&self) -> bool {
-        matches!(self.kind(), Ok(Kind::Head))
-    }
+/// Returns a value where it lies.
+fn borrowed<'a>(value: &'a OwnedValue, ty: &FeatureType) -> Result<Value<'a>> {
+    Ok(match value {
+        OwnedValue::Bool(value) => Value::Bool(*value),
+        OwnedValue::Int32(value) => Value::Int32(*value),
+        OwnedValue::Int64(value) => Value::Int64(*value),
+        OwnedValue::Float32(value) => Value::Float32(*value),
+        OwnedValue::Float64(value) => Value::Float64(*value),
+        OwnedValue::Timestamp(value) => Value::Timestamp(*value),
+        OwnedValue::Date(value) => Value::Date(*value),
+        OwnedValue::Decimal(unscaled) => {
+            let scale = if let FeatureType::Decimal { scale, .. } = ty { *scale } else { 0 };
+            Value::Decimal { unscaled: *unscaled, scale }
+        }
+        OwnedValue::Text(text) => Value::Text(text),
+        OwnedValue::Bytes(bytes) => Value::Bytes(bytes),
+        OwnedValue::Items(_) => Value::Nested(OwnedValue::array(ty, &[Some(value)])?),
+    })
 }

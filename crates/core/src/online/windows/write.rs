@@ -1,6 +1,6 @@
 //! Writes and deletes of one key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::EventBatch;
 use super::head::Head;
@@ -11,7 +11,7 @@ use super::tiles::{LEVEL_BITS, Parts, States, add_to_tile, merge_state};
 use crate::aggregation::State;
 use crate::error::Result;
 use crate::online::WriteReport;
-use crate::time::EventTime;
+use crate::time::{EventTime, Micros};
 
 /// What is to be added to the tiles of a hop, by group and number.
 type Added = BTreeMap<(usize, i64), States>;
@@ -134,31 +134,33 @@ impl WindowPlan {
 
     /// Adds the kept events that have entered windows since the last fold.
     fn fold(&self, before: EventTime, head: &mut Head, entries: &dyn Entries, added: &mut Added) -> Result<()> {
-        let lags = || self.groups.iter().map(|group| group.lag).chain([self.delay]);
-        let after = before.minus(lags().max().unwrap_or(self.delay));
-        let until = head.folded.minus(lags().min().unwrap_or(self.delay));
-        if before == head.folded || head.newest <= after {
-            return Ok(());
+        let lags: BTreeSet<Micros> = self.groups.iter().map(|group| group.lag).chain([self.delay]).collect();
+        for lag in lags {
+            let (after, until) = (before.minus(lag), head.folded.minus(lag));
+            if head.newest <= after {
+                continue;
+            }
+            let groups = self.groups.iter().enumerate().filter(|(_, group)| group.lag == lag);
+            let groups: Vec<(usize, &Group)> = groups.collect();
+            let (folded, mut visible) = (head.folded, head.visible);
+            events_between(entries, after, until, &mut |event| {
+                if lag == self.delay {
+                    visible = visible.max(event.time);
+                }
+                for (place, group) in &groups {
+                    let tile = group.tile(event.time);
+                    if tile < group.first(folded) {
+                        continue;
+                    }
+                    let states = added.entry((*place, tile)).or_insert_with(|| vec![None; group.measures.len()]);
+                    for (measure, state) in group.measures.iter().zip(states) {
+                        self.merge_part(*measure, Parts::new(&event.parts).at(*measure)?, state)?;
+                    }
+                }
+                Ok(())
+            })?;
+            head.visible = visible;
         }
-        let entered = |lag, time| before.minus(lag) < time && time <= head.folded.minus(lag);
-        let mut visible = head.visible;
-        events_between(entries, after, until, &mut |event| {
-            if entered(self.delay, event.time) {
-                visible = visible.max(event.time);
-            }
-            for (place, group) in self.groups.iter().enumerate() {
-                let tile = group.tile(event.time);
-                if !entered(group.lag, event.time) || tile < group.first(head.folded) {
-                    continue;
-                }
-                let states = added.entry((place, tile)).or_insert_with(|| vec![None; group.measures.len()]);
-                for (measure, state) in group.measures.iter().zip(states) {
-                    self.merge_part(*measure, Parts::new(&event.parts).at(*measure)?, state)?;
-                }
-            }
-            Ok(())
-        })?;
-        head.visible = visible;
         Ok(())
     }
 
