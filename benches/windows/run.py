@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "pit"))
+sys.path.append(str(HERE.parent / "pit"))
 
 from cases import CASES, column  # noqa: E402
 from environment import environment, install_wheel, version  # noqa: E402
