@@ -280,6 +280,18 @@ fn m2_passes_are_committed_one_by_one_and_taken_up_again() -> Outcome {
 }
 
 #[test]
+fn m2_passes_of_a_first_run_leave_out_what_is_before_its_start() -> Outcome {
+    let world = world(false, COUNT, 2_000)?;
+    // It was recorded after all others, as a late event is.
+    let mut all = vec![event(5, 900, 0)];
+    all.extend((0..40).map(|i| event(10 + i * 13 % 40, 100 + i, 0)));
+    world.put(&all.iter().collect::<Vec<_>>())?;
+    check_eq!(world.run(between(9, 500))?.rows_written, 40, "those after the start");
+    check_eq!(world.count(1_000)?, Value::Int64(40), "the count");
+    Ok(())
+}
+
+#[test]
 fn w5_events_with_ids_are_pushed_and_materialized_without_a_gap_or_a_double() -> Outcome {
     let world = world(true, COUNT, 1)?;
     let events: Vec<WindowEvent> = (0..20).map(|i| event(i * 7 % 20 * 10, 0, i)).collect();
