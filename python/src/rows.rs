@@ -51,10 +51,10 @@ pub(crate) fn key_types(request: &FeatureRequest) -> BTreeMap<String, FeatureTyp
 /// Returns the declared types of a view's columns.
 pub(crate) fn view_types(view: &ViewVersion) -> BTreeMap<String, FeatureType> {
     let keys = view.keys.iter().map(|key| (key.name.to_string(), key.key_type.feature_type()));
-    let features = view.features.iter().map(|feature| (feature.name.to_string(), feature.feature_type.clone()));
+    let values = view.source_columns().into_iter().map(|(name, ty)| (name.to_owned(), ty.clone()));
     let TimeColumns { event, created, valid_to } = TimeColumns::of(view);
     let times = [event, created, valid_to].into_iter().flatten().map(|name| (name, FeatureType::Timestamp));
-    keys.chain(features).chain(times).collect()
+    keys.chain(values).chain(times).collect()
 }
 
 /// Reads rows.

@@ -179,6 +179,7 @@ def every_function() -> list[Aggregation]:
         Aggregation("amount", "approx_percentile(0.5)", week),
         Aggregation("amount", "decayed_mean(2d)", week),
         Aggregation("amount", "count", 2 * day, offset=day),
+        Aggregation("amount", "decayed_sum(12h)", week, offset=day),
         Aggregation("amount", "sum", week, group_by="city"),
         Aggregation("city", "approx_count_distinct", week),
         Aggregation("city", "last_n(3)", week),

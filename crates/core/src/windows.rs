@@ -150,6 +150,13 @@ impl BoundAggregation {
         self.window.end(at).min(at.minus(self.delay))
     }
 
+    /// Returns the time as of which the value for a question at a time is: decayed values weigh less up to it.
+    #[inline]
+    #[must_use]
+    pub fn as_of(&self, at: EventTime) -> EventTime {
+        self.window.end(at)
+    }
+
     /// Returns whether another one takes the same events for every question.
     #[must_use]
     pub fn has_window_of(&self, other: &Self) -> bool {

@@ -88,5 +88,5 @@ fn outcome(bound: &BoundAggregations, events: &Events, place: usize, known: &[u3
             events.update(bound, place, &mut state, row as usize)?;
         }
     }
-    Ok(one.aggregate.finish(&state, at.as_micros()))
+    Ok(one.aggregate.finish(&state, one.as_of(at).as_micros()))
 }

@@ -82,8 +82,8 @@ fn column_types(views: &[Arc<ViewVersion>]) -> BTreeMap<&str, FeatureType> {
     let mut types: BTreeMap<&str, FeatureType> = BTreeMap::new();
     for view in views {
         let keys = view.keys.iter().map(|key| (key.name.as_str(), key.key_type.feature_type()));
-        let features = view.features.iter().map(|feature| (feature.name.as_str(), feature.feature_type.clone()));
-        for (name, ty) in keys.chain(features) {
+        let values = view.source_columns().into_iter().map(|(name, ty)| (name, ty.clone()));
+        for (name, ty) in keys.chain(values) {
             types
                 .entry(name)
                 .and_modify(|known| {

@@ -38,7 +38,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Returns the columns of views: keys, times and features.
+    /// Returns the columns of views: keys, times and what their values are made of.
     pub(crate) fn of<'a>(views: impl IntoIterator<Item = &'a Arc<ViewVersion>>) -> Self {
         let mut frame = Self::default();
         for view in views {
@@ -51,8 +51,8 @@ impl Frame {
             for time in [times.event, times.created, times.valid_to].into_iter().flatten() {
                 frame.types.insert(time, FeatureType::Timestamp);
             }
-            for feature in &view.features {
-                frame.types.insert(feature.name.to_string(), feature.feature_type.clone());
+            for (name, ty) in view.source_columns() {
+                frame.types.insert(name.to_owned(), ty.clone());
             }
             for key in &view.keys {
                 frame.types.insert(key.name.to_string(), key.key_type.feature_type());

@@ -241,8 +241,11 @@ impl<'a> Evaluator<'a> {
     }
 
     fn finish(&mut self, aggregations: &[usize], state: &State, place: usize) {
-        let (bound, at) = (self.bound, self.index.time(place).as_micros());
-        give(&mut self.outcomes, aggregations, |aggregation| bound.as_slice()[aggregation].aggregate.finish(state, at));
+        let (bound, at) = (self.bound, self.index.time(place));
+        give(&mut self.outcomes, aggregations, |aggregation| {
+            let one = &bound.as_slice()[aggregation];
+            one.aggregate.finish(state, one.as_of(at).as_micros())
+        });
     }
 }
 
