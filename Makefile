@@ -30,7 +30,8 @@ test-python: install services $(FEAST)/ready
 ## Runs the random cases for longer, CASES of each family.
 CASES ?= 50000
 fuzz:
-	LODESTORE_TEST_CASES=$(CASES) cargo test --workspace --test engine --test online --test aggregation -- property
+	LODESTORE_TEST_CASES=$(CASES) cargo test --workspace --test engine --test online -- property
+	LODESTORE_TEST_CASES=$(CASES) cargo test --workspace --test aggregation --test predicate
 
 ## Installs the servers that tests start, where they are missing.
 services:

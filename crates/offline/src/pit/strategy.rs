@@ -146,7 +146,7 @@ impl Limits {
 
     /// Returns into how many parts questions are split so that the events of their keys fit.
     pub(crate) fn parts_of_events(&self, events: usize, questions: usize, types: &[DataType]) -> usize {
-        // While they are put in order, a column is there twice, and the order itself.
+        // Its key's number, its times and what decoding holds, with room to spare.
         const BYTES_AN_EVENT: usize = 48;
         let bytes = events.saturating_mul(BYTES_AN_EVENT + width(types)) / questions.max(1);
         self.parts_of(questions, bytes + BYTES_A_QUESTION + BYTES_A_QUESTION / 2)
