@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema, SchemaRef};
 
-use crate::aggregation::{Aggregate, Event, State};
+use crate::aggregation::{Aggregate, Event, Outcome, State};
 use crate::definition::{Aggregation, ViewVersion, Window};
 use crate::entity_key::EntityKeys;
 use crate::error::{Error, Result};
@@ -72,7 +72,9 @@ impl BoundAggregations {
                 None => None,
             };
             Ok(BoundAggregation {
-                aggregate: aggregation.bind(view.inputs())?,
+                aggregate: aggregation
+                    .bind(view.inputs())
+                    .map_err(|error: Error| error.with_context("aggregation", &aggregation.name))?,
                 window: aggregation.window,
                 delay: view.availability_delay(),
                 value: place(&aggregation.column),
@@ -95,6 +97,24 @@ impl BoundAggregations {
     #[must_use]
     pub fn as_slice(&self) -> &[BoundAggregation] {
         &self.aggregations
+    }
+
+    /// Returns what an aggregation amounts to for a question at a time, of those of some events that its window takes.
+    /// Each is looked at.
+    ///
+    /// # Errors
+    /// `Internal` for events of other aggregations.
+    pub fn outcome(&self, aggregation: usize, events: &Events, known: &[u32], at: EventTime) -> Result<Outcome> {
+        let one = &self.aggregations[aggregation];
+        let (start, end) = (one.start(at), one.end(at));
+        let mut state = one.aggregate.empty();
+        for &event in known {
+            let time = EventTime::from_micros(events.times()[event as usize]);
+            if time <= end && start.is_none_or(|start| time > start) {
+                events.update(self, aggregation, &mut state, event as usize)?;
+            }
+        }
+        Ok(one.finish(&state, at))
     }
 
     /// Returns events by their times and the columns that are looked at, of their types.
@@ -150,11 +170,11 @@ impl BoundAggregation {
         self.window.end(at).min(at.minus(self.delay))
     }
 
-    /// Returns the time as of which the value for a question at a time is: decayed values weigh less up to it.
+    /// Returns what a state amounts to for a question at a time. Decayed values weigh less up to the window's end.
     #[inline]
     #[must_use]
-    pub fn as_of(&self, at: EventTime) -> EventTime {
-        self.window.end(at)
+    pub fn finish(&self, state: &State, at: EventTime) -> Outcome {
+        self.aggregate.finish(state, self.window.end(at).as_micros())
     }
 
     /// Returns whether another one takes the same events for every question.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, TimestampMicrosecondArray, UInt32Array};
+use arrow::compute::{take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::util::display::array_value_to_string;
 use lodestore_core::definition::{Feature, Key, TableFormat, ViewVersion};
@@ -134,14 +135,33 @@ impl RowReader {
 
     /// Returns the features of a batch with the reader's columns, of the types of the view.
     pub(crate) fn features_of(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        self.widened(&self.values_of(batch)).map_err(|error| self.named(error, batch))
+    }
+
+    /// Returns the features of some rows of a batch with the reader's columns. A value that does not fit is an error
+    /// in these, and in no other.
+    pub(crate) fn features_of_rows(&self, batch: &RecordBatch, rows: &UInt32Array) -> Result<Vec<ArrayRef>> {
+        let values = self.values_of(batch);
+        let values = values.iter().map(|value| Ok(take(value, rows, None)?)).collect::<Result<Vec<_>>>()?;
+        self.widened(&values).map_err(|error| match take_record_batch(batch, rows) {
+            Ok(taken) => self.named(error, &taken),
+            Err(_) => error,
+        })
+    }
+
+    fn values_of(&self, batch: &RecordBatch) -> Vec<ArrayRef> {
         let columns = self.columns();
         let place = |name: &str| columns.iter().position(|column| *column == name);
         let found = self.feature_names().into_iter().filter_map(place);
-        let arrays: Vec<ArrayRef> = found.map(|place| Arc::clone(batch.column(place))).collect();
-        self.widened(&arrays).map_err(|error| match self.misfit(batch) {
+        found.map(|place| Arc::clone(batch.column(place))).collect()
+    }
+
+    /// Returns an error that names the row of a value that does not fit, in place of one that can't.
+    fn named(&self, error: Error, batch: &RecordBatch) -> Error {
+        match self.misfit(batch) {
             Ok(Some(named)) => named,
             _ => error,
-        })
+        }
     }
 
     /// Returns whether the columns of the reader's features are of the types of the view as they are.

@@ -12,7 +12,7 @@ use crate::request::RequestedView;
 use crate::rows::{TimeColumns, keys_of};
 use crate::time::EventTime;
 use crate::types::{Rounding, event_times, widen};
-use crate::windows::{BoundAggregations, Deliveries, Events};
+use crate::windows::{BoundAggregations, Deliveries};
 
 /// Returns the features of a view with aggregations and, for each question, the row of these that answers it.
 pub(super) fn answer(
@@ -66,7 +66,7 @@ pub(super) fn answer(
         let known = deliveries.as_ref().map_or_else(|| known.clone(), |deliveries| deliveries.first(&known));
         for (place, outcomes) in outcomes.iter_mut().enumerate() {
             outcomes.push(match asked {
-                Some(_) => outcome(&bound, &events, place, &known, at)?,
+                Some(_) => bound.outcome(place, &events, &known, at)?,
                 None => Outcome::Null,
             });
         }
@@ -76,17 +76,4 @@ pub(super) fn answer(
         one.aggregate.column(outcomes).map_err(|error| in_view(error.with_context("feature", &feature.name)))
     });
     Ok((features.collect::<Result<_>>()?, answered.into()))
-}
-
-fn outcome(bound: &BoundAggregations, events: &Events, place: usize, known: &[u32], at: EventTime) -> Result<Outcome> {
-    let one = &bound.as_slice()[place];
-    let (start, end) = (one.start(at), one.end(at));
-    let mut state = one.aggregate.empty();
-    for &row in known {
-        let time = EventTime::from_micros(events.times()[row as usize]);
-        if time <= end && start.is_none_or(|start| time > start) {
-            events.update(bound, place, &mut state, row as usize)?;
-        }
-    }
-    Ok(one.aggregate.finish(&state, one.as_of(at).as_micros()))
 }

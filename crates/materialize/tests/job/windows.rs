@@ -1,19 +1,9 @@
 //! Jobs over events of views with aggregations: rules M1 to M4, W2 and W5.
 
-use std::sync::{Arc, RwLock};
-
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::take_record_batch;
-use arrow::datatypes::SchemaRef;
-use async_trait::async_trait;
+use futures::FutureExt;
 use futures::executor::block_on;
-use futures::{FutureExt, StreamExt, stream};
-use lodestore_core::definition::TableRef;
-use lodestore_core::offline::{
-    BatchStream, HistoricalPlan, MemoryEngine, OfflineEngine, RunReport, ScanPlan, WriteTarget, Written,
-};
+use lodestore_core::offline::MemoryEngine;
 use lodestore_core::online::{MemoryOnlineStore, OnlineStore, Watermark};
-use lodestore_core::rows::{TimeColumns, stamps_of};
 use lodestore_core::time::{ManualClock, Micros};
 use lodestore_core::{ErrorKind, Result};
 use lodestore_materialize::{Interval, JobOptions, MaterializationJob, Progress, Report, Silent};
@@ -21,67 +11,14 @@ use lodestore_testkit::generate::{Rng, WINDOW_KEYS, WindowCase, for_each_seed, o
 use lodestore_testkit::oracle::{Value, WindowEvent, read, windowed};
 use lodestore_testkit::{Failed, Outcome, check, check_eq};
 
-use crate::world::{StopAfter, between, since, us};
+use crate::world::{Batched, StopAfter, between, since, us};
 
-/// An engine that has one table of events, and scans it a few rows at a time.
-#[derive(Debug)]
-struct Events {
-    table: RwLock<RecordBatch>,
-    rows: usize,
-    memory: MemoryEngine,
-}
-
-#[async_trait]
-impl OfflineEngine for Events {
-    async fn schema(&self, table: &TableRef) -> Result<SchemaRef> {
-        self.memory.schema(table).await
-    }
-
-    async fn historical(
-        &self,
-        plan: &HistoricalPlan,
-        questions: Vec<RecordBatch>,
-        report: &Arc<RunReport>,
-    ) -> Result<BatchStream> {
-        self.memory.historical(plan, questions, report).await
-    }
-
-    async fn scan(&self, plan: &ScanPlan) -> Result<BatchStream> {
-        let table = self.table.read().unwrap().clone();
-        let stamps = stamps_of(&TimeColumns::of(&plan.view), &table)?;
-        let kept = stamps.iter().enumerate().filter(|(_, stamp)| stamp.is_some_and(|stamp| plan.takes(stamp)));
-        let kept: Vec<u32> = kept.map(|(row, _)| row as u32).collect();
-        let batches: Vec<_> = kept
-            .chunks(self.rows)
-            .map(|rows| Ok(take_record_batch(&table, &UInt32Array::from(rows.to_vec()))?))
-            .collect();
-        Ok(BatchStream { schema: table.schema(), batches: stream::iter(batches).boxed() })
-    }
-
-    async fn explain(&self, plan: &HistoricalPlan, questions: &[RecordBatch]) -> Result<String> {
-        self.memory.explain(plan, questions).await
-    }
-
-    async fn fingerprint(&self, table: &TableRef) -> Result<String> {
-        self.memory.fingerprint(table).await
-    }
-
-    async fn query(&self, sql: &str, tables: &[(String, TableRef)]) -> Result<BatchStream> {
-        self.memory.query(sql, tables).await
-    }
-
-    async fn write(&self, answer: BatchStream, target: &WriteTarget) -> Result<Written> {
-        self.memory.write(answer, target).await
-    }
-
-    fn keep_frame(&self, source: &str, schema: SchemaRef, rows: Vec<RecordBatch>) {
-        self.memory.keep_frame(source, schema, rows);
-    }
-}
+/// The path of the table of events.
+const PATH: &str = "events.parquet";
 
 struct World {
     case: WindowCase,
-    engine: Events,
+    engine: Batched,
     store: MemoryOnlineStore,
     clock: ManualClock,
     options: JobOptions,
@@ -89,11 +26,10 @@ struct World {
 
 impl World {
     fn new(case: WindowCase, rows: usize, batch_bytes: usize) -> Result<Self, Failed> {
-        let table = RwLock::new(case.batch(&[])?);
         let late_arrival_overlap = Micros::new(20)?;
         Ok(Self {
             case,
-            engine: Events { table, rows, memory: MemoryEngine::new() },
+            engine: Batched { memory: MemoryEngine::new(), rows },
             store: MemoryOnlineStore::new(),
             clock: ManualClock::new(us(0)),
             options: JobOptions { batch_bytes, late_arrival_overlap, ..JobOptions::default() },
@@ -101,7 +37,7 @@ impl World {
     }
 
     fn put(&self, events: &[&WindowEvent]) -> Outcome {
-        *self.engine.table.write().unwrap() = self.case.batch(events)?;
+        self.engine.memory.put(PATH, self.case.batch(events)?);
         Ok(())
     }
 

@@ -74,7 +74,7 @@ pub(crate) async fn answer(view: &ViewPlan, run: &ViewRun, asked: &Asked, limits
         let answers = index.answers(asked, run.visibility);
         run.report(|report| report.rows_matched = answers.len() as u64);
         let asked_for = view.features.iter().map(|&feature| Arc::clone(&features[feature]));
-        store.add(&(0..types.len()).collect::<Vec<_>>(), asked_for.collect(), &answers)?;
+        store.add_all(asked_for.collect(), &answers)?;
     }
     let stored = store.finish()?;
     run.report(|report| report.bytes_spilled += stored.bytes_spilled());

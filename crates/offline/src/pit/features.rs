@@ -222,6 +222,11 @@ impl FeatureStore {
         }
     }
 
+    /// Adds all features of rows, and what these answer.
+    pub(crate) fn add_all(&self, columns: Vec<ArrayRef>, answers: &[Answer]) -> Result<()> {
+        self.add(&(0..columns.len()).collect::<Vec<_>>(), columns, answers)
+    }
+
     /// Adds some features of rows, given by their places, ascending, and what these answer. In temporary files, all
     /// of a row's features come together.
     pub(crate) fn add(&self, features: &[usize], columns: Vec<ArrayRef>, answers: &[Answer]) -> Result<()> {

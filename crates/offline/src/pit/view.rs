@@ -301,7 +301,6 @@ impl ViewPlan {
         let types = reader.feature_types();
         let parts = limits.parts_keeping(asked.count, run.threads, &types);
         let store = limits.store(asked.count, asked.count, &types, Layout::Pieces)?;
-        let all: Vec<usize> = (0..types.len()).collect();
         for index in run.indexes(asked, parts) {
             let clock = Stopwatch::start();
             let Answers { mut addresses, mut kept, .. } = self.kept_winners(run, &index, &reader).await?;
@@ -313,7 +312,7 @@ impl ViewPlan {
                 .map(|(place, address)| (index.question(place) as u32, *address as u32))
                 .collect();
             if !answers.is_empty() {
-                store.add(&all, kept.into_columns(), &answers)?;
+                store.add_all(kept.into_columns(), &answers)?;
             }
             run.report(|view| view.scan_time += clock.elapsed());
         }

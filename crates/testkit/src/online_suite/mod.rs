@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::LocalBoxFuture;
-use libtest_mimic::Trial;
+use libtest_mimic::{Failed, Trial};
 use lodestore_core::online::OnlineStore;
 
 use crate::{Outcome, trials};
@@ -98,4 +98,15 @@ pub fn trials(harness: Arc<dyn OnlineHarness>) -> Vec<Trial> {
     );
     all.extend(failing.into_iter().map(|trial| trial.with_ignored_flag(!harness.fails_on_demand())));
     all
+}
+
+/// Runs so many writers at the same time, each in a thread of its own.
+fn in_threads(harness: &dyn OnlineHarness, writers: i64, writes: impl AsyncFn(i64) -> Outcome + Sync) -> Outcome {
+    std::thread::scope(|scope| {
+        let writes = &writes;
+        let spawn = |writer| scope.spawn(move || harness.block_on(Box::pin(writes(writer))));
+        let writers: Vec<_> = (0..writers).map(spawn).collect();
+        let joined = writers.into_iter().map(|writer| writer.join().map_err(|_| Failed::from("a writer panicked"))?);
+        joined.collect::<Outcome>()
+    })
 }

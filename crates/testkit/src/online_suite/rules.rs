@@ -8,8 +8,8 @@ use lodestore_core::rows::{FeatureRows, RowStamp};
 use lodestore_core::time::{EventTime, Micros};
 use lodestore_core::types::FeatureType;
 
-use super::OnlineHarness;
 use super::example::{EXPIRED, NOT_FOUND, NULL, PRESENT, USUAL, answers, check_a, part, row, us, view, view_of, write};
+use super::{OnlineHarness, in_threads};
 use crate::fixture::{definitions, online_view};
 use crate::generate::{Rng, every_type, online_keys, online_rows, value};
 use crate::oracle::{OnlineRow, Value, build, read};
@@ -52,13 +52,7 @@ pub(super) async fn o1_concurrent_writers_end_in_the_same_state(harness: Harness
         }
         Ok(())
     };
-    std::thread::scope(|scope| {
-        let writes = &writes;
-        let spawn = |writer| scope.spawn(move || harness.block_on(Box::pin(writes(writer))));
-        let writers: Vec<_> = (0..WRITERS).map(spawn).collect();
-        let joined = writers.into_iter().map(|writer| writer.join().map_err(|_| Failed::from("a writer panicked"))?);
-        joined.collect::<Outcome>()
-    })?;
+    in_threads(harness, WRITERS, writes)?;
     check_a(&store, &view, 0, 60, (ROWS, PRESENT, ROWS)).await?;
     check_a(&store, &view, 1, 60, (WRITERS, PRESENT, ROWS)).await
 }

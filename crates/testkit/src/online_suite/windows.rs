@@ -5,8 +5,8 @@ use std::sync::Arc;
 use libtest_mimic::Failed;
 use lodestore_core::online::{FeatureStatus, OnlineStore, Watermark};
 
-use super::OnlineHarness;
 use super::example::{NOT_FOUND, NULL, PRESENT, answers, us};
+use super::{OnlineHarness, in_threads};
 use crate::generate::{Rng, WINDOW_KEYS, WindowCase, for_each_seed, online_keys};
 use crate::oracle::{OnlineAnswer, Value, WindowEvent, windowed};
 use crate::{Outcome, check, check_eq};
@@ -116,13 +116,7 @@ pub(super) async fn w5_concurrent_writers_count_each_event_once(harness: Harness
         }
         Ok(())
     };
-    std::thread::scope(|scope| {
-        let writes = &writes;
-        let spawn = |writer| scope.spawn(move || harness.block_on(Box::pin(writes(writer))));
-        let writers: Vec<_> = (0..WRITERS).map(spawn).collect();
-        let joined = writers.into_iter().map(|writer| writer.join().map_err(|_| Failed::from("a writer panicked"))?);
-        joined.collect::<Outcome>()
-    })?;
+    in_threads(harness, WRITERS, writes)?;
     world.check(160, [EVENTS, EVENTS, EVENTS, 11], Some(159)).await
 }
 

@@ -3,10 +3,12 @@
 use libtest_mimic::Failed;
 use lodestore_core::aggregation::Function;
 use lodestore_core::definition::{Aggregation, ViewVersion};
+use lodestore_core::time::Micros;
 use lodestore_core::types::FeatureType;
 
-use super::aggregate::{AggregateEvent, Expected, aggregate};
+use super::aggregate::Expected;
 use super::rows::{KeyValue, Toward, key_values, micros};
+use super::windows_online::WindowFeature;
 use super::{Tables, Value, order_all, read};
 
 /// An event of a view with aggregations.
@@ -76,8 +78,8 @@ pub fn history_window(
     as_known: bool,
     passes: Passes<'_>,
 ) -> Expected {
-    let aggregation = &view.aggregations()[feature];
-    let delay = i128::from(view.availability_delay().as_micros());
+    let window = feature_of(view, &view.aggregations()[feature]);
+    let delay = view.availability_delay().as_micros();
     let known: Vec<&HistoryEvent> = events
         .iter()
         .filter(|event| key.is_some() && event.key.as_ref() == key && event.event.is_some())
@@ -89,51 +91,41 @@ pub fn history_window(
     };
     let mut taken: Vec<&HistoryEvent> = Vec::new();
     for event in &known {
-        let time = event.event.unwrap_or(0);
+        let time = event.event.unwrap_or(0) as i64;
         // Two deliveries that are the same in all: the first of them stands for both.
         let is_second = event.id.is_some() && taken.iter().any(|other| other.id == event.id);
-        if is_in_window(aggregation, delay, time, at)
-            && !is_repeated(event)
-            && !is_second
-            && passes(feature, &event.inputs)
-        {
+        if window.takes(time, delay, at as i64) && !is_repeated(event) && !is_second && passes(feature, &event.inputs) {
             taken.push(event);
         }
     }
+    let sees = |event: &&HistoryEvent| {
+        window.sees(event.event.unwrap_or(0) as i64, event.created.map(|created| created as i64), &event.inputs)
+    };
+    let ty = window.column.map_or(FeatureType::Int64, |place| view.inputs()[place].feature_type.clone());
+    window.of(&ty, &taken.iter().map(sees).collect::<Vec<_>>())
+}
+
+/// Returns an aggregation in plain words; its condition is decided by who asks.
+fn feature_of(view: &ViewVersion, aggregation: &Aggregation) -> WindowFeature {
     let place = |name: &Option<String>| {
         name.as_ref().and_then(|name| view.inputs().iter().position(|input| input.name == *name))
     };
-    let (value, by) = (place(&aggregation.column), place(&aggregation.by));
-    let input = |event: &HistoryEvent, place: Option<usize>| place.map_or(Value::Null, |i| event.inputs[i].clone());
-    let events: Vec<AggregateEvent> = taken
-        .iter()
-        .map(|event| AggregateEvent {
-            time: event.event.unwrap_or(0) as i64,
-            created: event.created.map(|created| created as i64),
-            value: input(event, value),
-            by: input(event, by),
-        })
-        .collect();
-    let ty = value.map_or(FeatureType::Int64, |place| view.inputs()[place].feature_type.clone());
-    let (name, n, limit) = twin(&aggregation.function, value.is_some());
-    aggregate(name, n, limit, &ty, &events)
+    let (name, n, limit) = twin(&aggregation.function, aggregation.column.is_some());
+    WindowFeature {
+        function: aggregation.function.to_string(),
+        naive: (name.to_owned(), n, limit),
+        column: place(&aggregation.column),
+        by: place(&aggregation.by),
+        group_by: None,
+        condition: None,
+        length: aggregation.window.length().map(Micros::as_micros),
+        hop: aggregation.window.hop().map_or(0, Micros::as_micros),
+        offset: aggregation.window.offset().as_micros(),
+    }
 }
 
 fn is_before(a: &HistoryEvent, b: &HistoryEvent) -> bool {
     a.event.cmp(&b.event).then(a.created.cmp(&b.created)).then_with(|| order_all(&a.inputs, &b.inputs)).is_lt()
-}
-
-/// Rule W1, with the offset of W8 and the delay of T4.
-fn is_in_window(aggregation: &Aggregation, delay: i128, time: i128, at: i128) -> bool {
-    let window = &aggregation.window;
-    let end = at - i128::from(window.offset().as_micros());
-    if time > end || time + delay > at {
-        return false;
-    }
-    let Some(length) = window.length() else { return true };
-    let hop = window.hop().map_or(0, |hop| i128::from(hop.as_micros()));
-    let start = end - i128::from(length.as_micros());
-    time > if hop == 0 { start } else { start.div_euclid(hop) * hop }
 }
 
 /// Returns a function as its twin is called.

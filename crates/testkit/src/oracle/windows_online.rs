@@ -53,11 +53,21 @@ impl WindowFeature {
         Some(if self.hop == 0 { start } else { start - start.rem_euclid(self.hop) })
     }
 
-    fn takes(&self, event: &WindowEvent, delay: i64, at: i64) -> bool {
-        event.time <= at - self.offset
-            && event.time + delay <= at
-            && self.start(at).is_none_or(|start| event.time > start)
-            && self.condition.is_none_or(|holds| holds(&event.values))
+    /// Rules W1, T4 and W8: whether the window of a question takes events of a time.
+    pub(super) fn takes(&self, time: i64, delay: i64, at: i64) -> bool {
+        time <= at - self.offset && time + delay <= at && self.start(at).is_none_or(|start| time > start)
+    }
+
+    /// Returns an event as the function sees it.
+    pub(super) fn sees(&self, time: i64, created: Option<i64>, values: &[Value]) -> AggregateEvent {
+        let of = |column: Option<usize>| column.map_or(Value::Null, |column| values[column].clone());
+        AggregateEvent { time, created, value: of(self.column), by: of(self.by) }
+    }
+
+    /// Returns what the function of events is, the values being of a type.
+    pub(super) fn of(&self, ty: &FeatureType, events: &[AggregateEvent]) -> Expected {
+        let (name, n, limit) = &self.naive;
+        aggregate(name, *n, *limit, ty, events)
     }
 }
 
@@ -80,7 +90,9 @@ pub fn windowed(
     let counts = |i: usize| told[i].id.is_none() || told[..i].iter().all(|other| other.id != told[i].id);
     let events: Vec<&WindowEvent> = (0..told.len()).filter(|i| counts(*i)).map(|i| told[i]).collect();
     let feature = &features[place];
-    let taken: Vec<&WindowEvent> = events.iter().copied().filter(|event| feature.takes(event, delay, at)).collect();
+    let holds = |event: &WindowEvent| feature.condition.is_none_or(|holds| holds(&event.values));
+    let takes = |event: &&WindowEvent| feature.takes(event.time, delay, at) && holds(event);
+    let taken: Vec<&WindowEvent> = events.iter().copied().filter(takes).collect();
     let value = value(feature, columns, &taken, at)?;
     let in_any = |time: i64| features.iter().any(|feature| feature.start(at).is_none_or(|start| time > start));
     let visible = events.iter().map(|event| event.time).filter(|time| time + delay <= at && in_any(*time));
@@ -113,22 +125,13 @@ fn value(feature: &WindowFeature, columns: &Columns, taken: &[&WindowEvent], at:
 }
 
 fn ungrouped(feature: &WindowFeature, columns: &Columns, taken: &[&WindowEvent], at: i64) -> Result<Value, Failed> {
-    let (name, n, limit) = &feature.naive;
     let ty = feature.column.map_or(FeatureType::Int64, |column| columns[column].1.clone());
-    let of = |event: &WindowEvent, column: Option<usize>| column.map_or(Value::Null, |c| event.values[c].clone());
-    let events: Vec<AggregateEvent> = taken
-        .iter()
-        .map(|event| AggregateEvent {
-            time: event.time,
-            created: event.created,
-            value: of(event, feature.column),
-            by: of(event, feature.by),
-        })
-        .collect();
-    if name == "sketch" {
+    let events: Vec<AggregateEvent> =
+        taken.iter().map(|event| feature.sees(event.time, event.created, &event.values)).collect();
+    if feature.naive.0 == "sketch" {
         return sketch(feature, &ty, &events, at - feature.offset);
     }
-    Ok(match aggregate(name, *n, *limit, &ty, &events) {
+    Ok(match feature.of(&ty, &events) {
         Expected::Value(value) => value,
         Expected::Overflow | Expected::TooMany => Value::Null,
     })

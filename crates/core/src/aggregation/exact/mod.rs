@@ -95,6 +95,24 @@ impl Specials {
         }
     }
 
+    /// Counts a value among what there may be of them.
+    #[cold]
+    fn count(among: &mut Option<Box<Self>>, value: f64, sign: Sign) {
+        let mut one = Self::default();
+        *one.count_of(value) = 1;
+        Self::combine(among, Some(&one), sign);
+    }
+
+    /// Adds others to what there may be of them, or takes them off.
+    fn combine(among: &mut Option<Box<Self>>, other: Option<&Self>, sign: Sign) {
+        let Some(other) = other else { return };
+        let specials = among.get_or_insert_default();
+        specials.merge(other, sign);
+        if specials.is_none() {
+            *among = None;
+        }
+    }
+
     fn merge(&mut self, other: &Self, sign: Sign) {
         let both = |to: u64, from: u64| if sign == Sign::Plus { to.wrapping_add(from) } else { to.wrapping_sub(from) };
         self.nan = both(self.nan, other.nan);

@@ -101,14 +101,22 @@ impl Moments {
     #[inline]
     pub fn add(&mut self, value: f64) {
         self.count = self.count.wrapping_add(1);
-        if value.is_finite() { self.combine(parts(value), Sign::Plus) } else { self.special(value, Sign::Plus) }
+        if value.is_finite() {
+            self.combine(parts(value), Sign::Plus);
+        } else {
+            Specials::count(&mut self.specials, value, Sign::Plus);
+        }
     }
 
     /// Takes a value off that was added before.
     #[inline]
     pub fn remove(&mut self, value: f64) {
         self.count = self.count.wrapping_sub(1);
-        if value.is_finite() { self.combine(parts(value), Sign::Minus) } else { self.special(value, Sign::Minus) }
+        if value.is_finite() {
+            self.combine(parts(value), Sign::Minus);
+        } else {
+            Specials::count(&mut self.specials, value, Sign::Minus);
+        }
     }
 
     /// Adds an integer, all 64 bits of it.
@@ -170,21 +178,6 @@ impl Moments {
         }
     }
 
-    #[cold]
-    fn special(&mut self, value: f64, sign: Sign) {
-        let mut one = Specials::default();
-        *one.count_of(value) = 1;
-        self.merge_specials(&one, sign);
-    }
-
-    fn merge_specials(&mut self, other: &Specials, sign: Sign) {
-        let specials = self.specials.get_or_insert_default();
-        specials.merge(other, sign);
-        if specials.is_none() {
-            self.specials = None;
-        }
-    }
-
     /// Adds all that others of the same order hold.
     pub fn merge(&mut self, other: &Self) {
         self.count = self.count.wrapping_add(other.count);
@@ -204,9 +197,7 @@ impl Moments {
             to.cubes.merge(&from.cubes, sign);
             to.fourths.merge(&from.fourths, sign);
         }
-        if let Some(specials) = &other.specials {
-            self.merge_specials(specials, sign);
-        }
+        Specials::combine(&mut self.specials, other.specials.as_deref(), sign);
     }
 
     /// Returns a moment of the values, which have `scale` digits after the point.

@@ -31,13 +31,21 @@ impl ExactSum {
     /// Adds a value.
     #[inline]
     pub fn add(&mut self, value: f64) {
-        if value.is_finite() { self.add_finite(value, Sign::Plus) } else { self.count_special(value, Sign::Plus) }
+        if value.is_finite() {
+            self.add_finite(value, Sign::Plus);
+        } else {
+            Specials::count(&mut self.specials, value, Sign::Plus);
+        }
     }
 
     /// Takes a value off that was added before.
     #[inline]
     pub fn remove(&mut self, value: f64) {
-        if value.is_finite() { self.add_finite(value, Sign::Minus) } else { self.count_special(value, Sign::Minus) }
+        if value.is_finite() {
+            self.add_finite(value, Sign::Minus);
+        } else {
+            Specials::count(&mut self.specials, value, Sign::Minus);
+        }
     }
 
     #[inline]
@@ -45,21 +53,6 @@ impl ExactSum {
         let (sign, mantissa, position) = parts(value);
         let words = widened::<1, 2>([mantissa], position.cast_unsigned() & 63);
         self.finite.add(position >> 6, words, sign.times(as_sign));
-    }
-
-    #[cold]
-    fn count_special(&mut self, value: f64, sign: Sign) {
-        let mut one = Specials::default();
-        *one.count_of(value) = 1;
-        self.merge_specials(&one, sign);
-    }
-
-    fn merge_specials(&mut self, other: &Specials, sign: Sign) {
-        let specials = self.specials.get_or_insert_default();
-        specials.merge(other, sign);
-        if specials.is_none() {
-            self.specials = None;
-        }
     }
 
     /// Adds all that another sum holds.
@@ -74,9 +67,7 @@ impl ExactSum {
 
     fn combine(&mut self, other: &Self, sign: Sign) {
         self.finite.merge(&other.finite, sign);
-        if let Some(specials) = &other.specials {
-            self.merge_specials(specials, sign);
-        }
+        Specials::combine(&mut self.specials, other.specials.as_deref(), sign);
     }
 
     /// Returns the float nearest to the sum.

@@ -2,17 +2,18 @@
 
 use std::cmp::Ordering;
 
-use arrow::array::{ArrayRef, BinaryArray, BooleanArray, RecordBatch};
+use arrow::array::{ArrayRef, BinaryArray, Int64Array};
 use sha2::{Digest, Sha256};
 
 use super::leaves::ID_BYTES;
-use super::plan::{Measure, WindowPlan, schema};
+use super::plan::WindowPlan;
 use super::tiles::{write_length, write_part};
-use crate::aggregation::{Event, State};
+use crate::aggregation::State;
 use crate::error::{Error, Result};
 use crate::rows::FeatureRows;
 use crate::time::EventTime;
-use crate::types::{Value, compare_rows};
+use crate::types::compare_rows;
+use crate::windows::Events;
 
 /// Rows of a view with aggregations, with its conditions decided for all of them.
 #[derive(Debug)]
@@ -20,8 +21,7 @@ pub struct EventBatch<'a> {
     pub(super) plan: &'a WindowPlan,
     pub(super) rows: &'a FeatureRows,
     columns: Vec<ArrayRef>,
-    /// For each measure with a condition, which rows count.
-    counts: Vec<Option<BooleanArray>>,
+    events: Events,
 }
 
 impl<'a> EventBatch<'a> {
@@ -30,8 +30,9 @@ impl<'a> EventBatch<'a> {
     /// # Errors
     /// `Invalid` for rows that lack a column of the events or, where the view has them, ids.
     pub fn new(plan: &'a WindowPlan, rows: &'a FeatureRows) -> Result<Self> {
-        if rows.features().len() != plan.inputs.len() || rows.features().iter().enumerate().any(|(i, f)| f.0 != i) {
-            let names: Vec<_> = plan.inputs.iter().map(|input| input.name.as_str()).collect();
+        let inputs = plan.measures.inputs();
+        if rows.features().len() != inputs.len() || rows.features().iter().enumerate().any(|(i, f)| f.0 != i) {
+            let names: Vec<_> = inputs.iter().map(|(name, _)| name.as_str()).collect();
             return Err(Error::invalid(format!(
                 "events need all columns that the aggregations look at: {}",
                 names.join(", ")
@@ -41,14 +42,11 @@ impl<'a> EventBatch<'a> {
             return Err(Error::invalid("events without ids were given to a view whose source has an event_id"));
         }
         let columns: Vec<ArrayRef> = rows.features().iter().map(|(_, column)| column.clone()).collect();
-        let counts = if plan.measures.iter().any(|measure| measure.condition.is_some()) {
-            let batch = RecordBatch::try_new(schema(&plan.inputs).into(), columns.clone())?;
-            let decide = |measure: &Measure| measure.condition.as_ref().map(|c| c.evaluate(&batch)).transpose();
-            plan.measures.iter().map(decide).collect::<Result<_>>()?
-        } else {
-            vec![None; plan.measures.len()]
-        };
-        Ok(Self { plan, rows, columns, counts })
+        let times = Int64Array::from_iter_values(rows.stamps().iter().map(|stamp| stamp.event.as_micros()));
+        let known = |created: EventTime| (created != EventTime::MIN).then(|| created.as_micros());
+        let created = rows.stamps().iter().map(|stamp| known(stamp.created)).collect();
+        let events = plan.measures.events(times, Some(created), columns.clone())?;
+        Ok(Self { plan, rows, columns, events })
     }
 
     pub(super) fn time(&self, row: u32) -> EventTime {
@@ -74,29 +72,17 @@ impl<'a> EventBatch<'a> {
     /// Adds an event to the state of a measure, if it counts there.
     pub(super) fn update(&self, measure: usize, row: u32, state: &mut Option<State>) -> Result<()> {
         let row = row as usize;
-        if self.counts[measure].as_ref().is_some_and(|counts| !counts.value(row)) {
+        if !self.events.counts(measure, row) {
             return Ok(());
         }
-        let Measure { aggregate, column, by, group_by, .. } = &self.plan.measures[measure];
-        let value = |column: &Option<usize>| match column {
-            Some(column) => Value::of(self.columns[*column].as_ref(), row),
-            None => Ok(None),
-        };
-        let stamp = self.rows.stamps()[row];
-        let event = Event {
-            time: stamp.event.as_micros(),
-            created: (stamp.created != EventTime::MIN).then(|| stamp.created.as_micros()),
-            value: value(column)?,
-            by: value(by)?,
-            group: value(group_by)?,
-        };
-        aggregate.update(state.get_or_insert_with(|| aggregate.empty()), &event)
+        let state = state.get_or_insert_with(|| self.plan.aggregate(measure).empty());
+        self.events.update(&self.plan.measures, measure, state, row)
     }
 
     /// Returns an event by itself: a part for each measure.
     pub(super) fn parts(&self, row: u32) -> Result<Vec<u8>> {
         let mut parts = Vec::new();
-        for (place, measure) in self.plan.measures.iter().enumerate() {
+        for (place, measure) in self.plan.measures.as_slice().iter().enumerate() {
             let mut state = None;
             self.update(place, row, &mut state)?;
             match state {

@@ -133,7 +133,7 @@ impl Asked {
         for event in found.events.iter().filter(|event| event.time > folded && window.contains(self.at, event.time)) {
             self.plan.merge_part(*measure, Parts::new(&event.parts).at(*measure)?, &mut state)?;
         }
-        let aggregate = &self.plan.measures[*measure].aggregate;
+        let aggregate = self.plan.aggregate(*measure);
         let state = state.unwrap_or_else(|| aggregate.empty());
         Ok(aggregate.finish(&state, window.end(self.at).as_micros()))
     }

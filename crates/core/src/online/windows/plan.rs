@@ -1,20 +1,19 @@
 //! Which states a view's windows need, worked out once.
 
-use arrow::datatypes::{Field as ArrowField, Schema};
-
 use super::tiles::levels;
 use crate::aggregation::Aggregate;
-use crate::definition::{Aggregation, Field, ViewVersion, Window};
+use crate::definition::{Aggregation, ViewVersion, Window};
 use crate::error::{Error, Result};
-use crate::predicate::BoundPredicate;
 use crate::time::{EventTime, Micros};
 use crate::types::FeatureType;
+use crate::windows::BoundAggregations;
 
 /// How the windows of a view are kept and read.
 #[derive(Debug)]
 pub struct WindowPlan {
     pub(super) delay: Micros,
-    pub(super) measures: Vec<Measure>,
+    /// What is aggregated, whatever the window: each as one of the aggregations that share it.
+    pub(super) measures: BoundAggregations,
     pub(super) groups: Vec<Group>,
     pub(super) features: Vec<WindowedFeature>,
     /// How long after its time an event may have to be looked at by itself.
@@ -23,21 +22,7 @@ pub struct WindowPlan {
     pub(super) era: Option<i64>,
     /// How long an event matters, about; `None` for ever.
     pub(super) matters: Option<Micros>,
-    /// The columns of the events, and their types.
-    pub(super) inputs: Vec<Field>,
     pub(super) has_ids: bool,
-}
-
-/// What is aggregated, whatever the window.
-#[derive(Debug)]
-pub(super) struct Measure {
-    pub(super) aggregate: Aggregate,
-    pub(super) condition: Option<BoundPredicate>,
-    /// The places of its columns among the inputs.
-    pub(super) column: Option<usize>,
-    pub(super) by: Option<usize>,
-    pub(super) group_by: Option<usize>,
-    like: Aggregation,
 }
 
 /// Tiles of one hop and lag.
@@ -71,19 +56,28 @@ impl WindowPlan {
         if view.aggregations().is_empty() {
             return Err(Error::internal(format!("view '{}' has no windows", view.reference())));
         }
+        let mut distinct: Vec<usize> = Vec::new();
+        let mut measures = Vec::new();
+        for (feature, aggregation) in view.aggregations().iter().enumerate() {
+            let same = |known: &usize| is_alike(&view.aggregations()[*known], aggregation);
+            let measure = distinct.iter().position(same).unwrap_or(distinct.len());
+            if measure == distinct.len() {
+                distinct.push(feature);
+            }
+            measures.push(measure);
+        }
         let mut plan = Self {
             delay: view.availability_delay(),
-            measures: Vec::new(),
+            measures: BoundAggregations::new(view, &distinct)?,
             groups: Vec::new(),
             features: Vec::new(),
             kept: view.availability_delay(),
             era: None,
             matters: None,
-            inputs: view.inputs().to_vec(),
             has_ids: view.event_id.is_some(),
         };
-        for aggregation in view.aggregations() {
-            plan.add(aggregation).map_err(|error| error.with_context("aggregation", &aggregation.name))?;
+        for (aggregation, measure) in view.aggregations().iter().zip(measures) {
+            plan.add(aggregation, measure).map_err(|error| error.with_context("aggregation", &aggregation.name))?;
         }
         for group in &mut plan.groups {
             let tiles = group.windows.iter().map(|window| tiles_of(window, group.lag)).max();
@@ -96,9 +90,8 @@ impl WindowPlan {
         Ok(plan)
     }
 
-    fn add(&mut self, aggregation: &Aggregation) -> Result<()> {
+    fn add(&mut self, aggregation: &Aggregation, measure: usize) -> Result<()> {
         let window = aggregation.window;
-        let measure = self.measure(aggregation)?;
         let lag = window.offset().max(self.delay);
         let tiles = if window.hop() == Some(Micros::ZERO) {
             // Events leave an exact window one by one.
@@ -110,37 +103,14 @@ impl WindowPlan {
             self.kept = self.kept.max(lag);
             Some(self.group(window, lag, measure))
         };
-        let feature_type = self.measures[measure].aggregate.output().clone();
+        let feature_type = self.aggregate(measure).output().clone();
         self.features.push(WindowedFeature { window, measure, tiles, feature_type });
         Ok(())
     }
 
-    /// Returns the place of what an aggregation measures; adds it where it is new.
-    fn measure(&mut self, aggregation: &Aggregation) -> Result<usize> {
-        let same = |known: &Aggregation| {
-            known.function == aggregation.function
-                && known.column == aggregation.column
-                && known.by == aggregation.by
-                && known.filter == aggregation.filter
-                && known.group_by == aggregation.group_by
-        };
-        if let Some(known) = self.measures.iter().position(|measure| same(&measure.like)) {
-            return Ok(known);
-        }
-        let place = |name: &Option<String>| {
-            name.as_ref().and_then(|name| self.inputs.iter().position(|input| input.name == *name))
-        };
-        let condition = aggregation.filter.as_ref().map(|filter| filter.bind(&schema(&self.inputs))).transpose()?;
-        let measure = Measure {
-            aggregate: aggregation.bind(&self.inputs)?,
-            condition,
-            column: place(&aggregation.column),
-            by: place(&aggregation.by),
-            group_by: place(&aggregation.group_by),
-            like: aggregation.clone(),
-        };
-        self.measures.push(measure);
-        Ok(self.measures.len() - 1)
+    /// Returns the aggregate of a measure.
+    pub(super) fn aggregate(&self, measure: usize) -> &Aggregate {
+        &self.measures.as_slice()[measure].aggregate
     }
 
     /// Returns the places of a window's group and of a measure in it; adds them where they are new.
@@ -187,7 +157,7 @@ impl WindowPlan {
 
     /// Returns the aggregates of a group's measures.
     pub(super) fn aggregates<'a>(&'a self, group: &'a Group) -> Vec<&'a Aggregate> {
-        group.measures.iter().map(|measure| &self.measures[*measure].aggregate).collect()
+        group.measures.iter().map(|measure| self.aggregate(*measure)).collect()
     }
 
     /// Returns whether the events of the view have ids.
@@ -223,10 +193,13 @@ impl Group {
     }
 }
 
-/// Returns the schema of the events' columns.
-pub(super) fn schema(inputs: &[Field]) -> Schema {
-    let column = |input: &Field| ArrowField::new(&input.name, input.feature_type.to_arrow(), true);
-    Schema::new(inputs.iter().map(column).collect::<Vec<_>>())
+/// Returns whether aggregations differ in their windows alone.
+fn is_alike(one: &Aggregation, other: &Aggregation) -> bool {
+    one.function == other.function
+        && one.column == other.column
+        && one.by == other.by
+        && one.filter == other.filter
+        && one.group_by == other.group_by
 }
 
 /// Returns how long before a question the oldest event of a window may be; `None` without a limit.

@@ -169,7 +169,7 @@ impl WindowPlan {
         if part.is_empty() {
             return Ok(());
         }
-        let aggregate = &self.measures[measure].aggregate;
+        let aggregate = self.aggregate(measure);
         let state = aggregate.decode(part)?;
         match into {
             Some(into) => aggregate.merge(into, &state),

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, UInt32Array, new_empty_array};
-use arrow::compute::{concat, take, take_record_batch};
+use arrow::compute::{concat, take};
 use futures::StreamExt;
 use lodestore_core::time::EventTime;
 use lodestore_core::types::FeatureType;
@@ -174,16 +174,15 @@ impl Sorter {
             *place += 1;
         }
         let rows = UInt32Array::from(rows);
-        // A value that does not fit is an error in a row that matters, and in no other.
-        let chosen = take_record_batch(batch, &rows)?;
+        let ids = self.reader.event_ids(batch).map(|(_, ids)| take(ids, &rows, None)).transpose()?;
         let created = stamps.created.as_ref().map(|created| take(created, &rows, None)).transpose()?;
         Ok(Some(Sorted {
             starts,
             numbers: rows.values().iter().map(|&row| numbers[row as usize]).collect(),
             times: rows.values().iter().map(|&row| times.value(row as usize)).collect(),
             created,
-            inputs: self.reader.features_of(&chosen)?,
-            ids: self.reader.event_ids(&chosen).map(|(_, ids)| Arc::clone(ids)),
+            inputs: self.reader.features_of_rows(batch, &rows)?,
+            ids,
         }))
     }
 }

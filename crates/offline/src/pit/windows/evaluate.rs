@@ -6,11 +6,11 @@
 //! merged states. Questions about what was known at their time look at each event.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use arrow::array::ArrayRef;
 use lodestore_core::Result;
 use lodestore_core::aggregation::{Outcome, State};
-use lodestore_core::time::EventTime;
 use lodestore_core::windows::BoundAggregations;
 
 use super::super::features::Answer;
@@ -47,7 +47,7 @@ pub(super) struct Evaluator<'a> {
     bound: &'a BoundAggregations,
     index: &'a QuestionIndex,
     as_known: bool,
-    series: Vec<Series>,
+    series: Rc<[Series]>,
     /// For each distinct window an aggregation that has it.
     windows: Vec<usize>,
     /// For each aggregation what the questions of a part get.
@@ -86,6 +86,7 @@ impl<'a> Evaluator<'a> {
         let runs = vec![Vec::new(); windows.len()];
         let outcomes = vec![Vec::new(); bound.as_slice().len()];
         let (marks, extremes) = (Vec::new(), Extremes::default());
+        let series = series.into();
         Self { bound, index, as_known, series, windows, outcomes, runs, marks, extremes }
     }
 
@@ -93,7 +94,7 @@ impl<'a> Evaluator<'a> {
     pub(super) fn evaluate(&mut self, grouped: &Grouped) -> Result<(Vec<ArrayRef>, Vec<Answer>)> {
         let mut answers: Vec<Answer> = Vec::new();
         self.outcomes.iter_mut().for_each(Vec::clear);
-        let series = std::mem::take(&mut self.series);
+        let series = Rc::clone(&self.series);
         for key in grouped.keys.clone() {
             let places = self.index.places_of(key as u32);
             for place in places.clone() {
@@ -105,7 +106,6 @@ impl<'a> Evaluator<'a> {
                 self.key(grouped, &series, &places, &grouped.of(key))?;
             }
         }
-        self.series = series;
         let columns = self.bound.as_slice().iter().zip(&self.outcomes);
         Ok((columns.map(|(one, outcomes)| one.aggregate.column(outcomes)).collect::<Result<_>>()?, answers))
     }
@@ -225,16 +225,8 @@ impl<'a> Evaluator<'a> {
             if let Some(deliveries) = &grouped.deliveries {
                 known = deliveries.first(&known);
             }
-            for (aggregation, one) in self.bound.as_slice().iter().enumerate() {
-                let (start, end) = (one.start(at), one.end(at));
-                let mut state = one.aggregate.empty();
-                for &event in &known {
-                    let time = EventTime::from_micros(grouped.events.times()[event as usize]);
-                    if time <= end && start.is_none_or(|start| time > start) {
-                        grouped.events.update(self.bound, aggregation, &mut state, event as usize)?;
-                    }
-                }
-                self.finish(&[aggregation], &state, place);
+            for (aggregation, outcomes) in self.outcomes.iter_mut().enumerate() {
+                outcomes.push(self.bound.outcome(aggregation, &grouped.events, &known, at)?);
             }
         }
         Ok(())
@@ -242,10 +234,7 @@ impl<'a> Evaluator<'a> {
 
     fn finish(&mut self, aggregations: &[usize], state: &State, place: usize) {
         let (bound, at) = (self.bound, self.index.time(place));
-        give(&mut self.outcomes, aggregations, |aggregation| {
-            let one = &bound.as_slice()[aggregation];
-            one.aggregate.finish(state, one.as_of(at).as_micros())
-        });
+        give(&mut self.outcomes, aggregations, |aggregation| bound.as_slice()[aggregation].finish(state, at));
     }
 }
 

@@ -59,8 +59,7 @@ pub(crate) async fn answer(view: &ViewPlan, run: &ViewRun, asked: &Asked, limits
     if !without_key.is_empty() {
         let empty =
             bound.as_slice().iter().map(|one| one.aggregate.column(&[one.aggregate.finish(&one.aggregate.empty(), 0)]));
-        let all: Vec<usize> = (0..types.len()).collect();
-        store.add(&all, empty.collect::<Result<Vec<ArrayRef>>>()?, &without_key)?;
+        store.add_all(empty.collect::<Result<Vec<ArrayRef>>>()?, &without_key)?;
     }
     let store = Arc::into_inner(store).ok_or_else(|| Error::internal("an evaluation goes on after its end"))?;
     let stored = store.finish()?;
@@ -90,7 +89,7 @@ async fn evaluate_parts(
                 run.check_cancelled()?;
                 let grouped = events.part(part, &bound, run.visibility.as_known)?;
                 let (columns, answers) = evaluator.evaluate(&grouped)?;
-                store.add(&(0..columns.len()).collect::<Vec<_>>(), columns, &answers)?;
+                store.add_all(columns, &answers)?;
             }
         })
     };
