@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lodestore_core::definition::ViewVersion;
 use lodestore_core::name::ViewRef;
-use lodestore_core::online::Watermark;
+use lodestore_core::online::{OnlineView, Watermark};
 use lodestore_core::registry::Snapshot;
 use lodestore_core::{Error, Result};
 use lodestore_materialize::{Interval, MaterializationJob, Progress, Report};
@@ -39,6 +39,9 @@ impl FeatureStore {
 
     /// Writes the rows of an interval of a view version to the online store.
     ///
+    /// Of a version that shares rows with those before it, what has not come as far as the end of the interval is brought
+    /// there, such as the aggregations that the version added; the interval is taken again for all when all have.
+    ///
     /// # Errors
     /// `Invalid` for an end in the future; `Unavailable` when it was interrupted; see
     /// [`MaterializationJob::run`].
@@ -48,17 +51,46 @@ impl FeatureStore {
         interval: Interval,
         progress: &dyn Progress,
     ) -> Result<Report> {
-        let job = MaterializationJob::new(self.online_view(version), interval).with_options(self.job_options.clone());
+        let parts = self.parts_with_watermarks(&version).await?;
+        let lacks = |watermark: &Watermark| watermark.event.is_none_or(|event| event < interval.until());
+        let is_behind = parts.len() > 1 && parts.iter().any(|(_, watermark)| lacks(watermark));
+        let mut reports = Vec::with_capacity(parts.len());
+        for (part, watermark) in parts {
+            if !is_behind {
+                reports.push(self.run_job(part, interval, progress).await?);
+            } else if lacks(&watermark) {
+                reports.push(self.run_job(part, interval.beyond(watermark), progress).await?);
+            }
+        }
+        let report = reports.into_iter().reduce(Report::and);
+        let report = report.ok_or_else(|| Error::internal("a view version has no parts"))?;
+        let view = version.reference().to_string();
+        Ok(Report { view, watermark: self.watermark(version).await?, ..report })
+    }
+
+    async fn run_job(&self, part: OnlineView, interval: Interval, progress: &dyn Progress) -> Result<Report> {
+        let job = MaterializationJob::new(part, interval).with_options(self.job_options.clone());
         let components = &self.components;
         job.run(components.engine.as_ref(), components.online.as_ref(), components.clock.as_ref(), progress).await
     }
 
-    /// Returns how far a view version was materialised.
+    async fn parts_with_watermarks(&self, version: &Arc<ViewVersion>) -> Result<Vec<(OnlineView, Watermark)>> {
+        let mut found = Vec::with_capacity(1);
+        for part in self.parts(version).await? {
+            let part = self.online_view(part);
+            let watermark = self.components.online.watermark(&part).await?;
+            found.push((part, watermark));
+        }
+        Ok(found)
+    }
+
+    /// Returns how far a view version was materialised: all of its parts.
     ///
     /// # Errors
     /// What the online store says.
     pub async fn watermark(&self, version: Arc<ViewVersion>) -> Result<Watermark> {
-        self.components.online.watermark(&self.online_view(version)).await
+        let parts = self.parts_with_watermarks(&version).await?.into_iter().map(|(_, watermark)| watermark);
+        Ok(parts.reduce(Watermark::min).unwrap_or_default())
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema};
+use lodestore_core::definition::ViewVersion;
 use lodestore_core::entity_key::EntityKeys;
 use lodestore_core::online::{FeatureStatus, OnlineCell, OnlineColumn, OnlineRows, OnlineView, ViewKeys};
 use lodestore_core::registry::Snapshot;
@@ -23,7 +24,7 @@ pub struct OnlinePlan {
     keys: Vec<PlannedKey>,
     /// The join keys of each distinct entity key: places in `keys`, with the type of the views.
     key_sets: Vec<Vec<(usize, KeyType)>>,
-    views: Vec<PlannedView>,
+    parts: Vec<PlannedPart>,
     columns: Vec<PlannedColumn>,
 }
 
@@ -45,15 +46,18 @@ pub struct PlannedColumn {
     pub feature_type: FeatureType,
     /// The view: a place in the request's views.
     pub view: usize,
-    /// The feature: a place in the view's order.
-    pub feature: usize,
+    /// Where it is found: a place in the plan's parts, and in the order of that part.
+    found: (usize, usize),
     /// The feature's default, of length one, where it has one.
     pub default: Option<ArrayRef>,
 }
 
+/// What the online store is asked for: a view, or a part of one that shares its rows with another version.
 #[derive(Debug)]
-struct PlannedView {
-    view: OnlineView,
+struct PlannedPart {
+    of: OnlineView,
+    /// A place in the request's views.
+    view: usize,
     key_set: usize,
 }
 
@@ -61,7 +65,7 @@ impl OnlinePlan {
     fn new(store: &FeatureStore, snapshot: &Arc<Snapshot>, features: &Features, names: ColumnNames) -> Result<Self> {
         let request = features.resolve(snapshot, names)?;
         request.views.iter().try_for_each(|view| check_online(&view.version))?;
-        let (mut keys, mut key_sets, mut views) = (Vec::new(), Vec::new(), Vec::with_capacity(request.views.len()));
+        let (mut keys, mut key_sets, mut key_set_of) = (Vec::new(), Vec::new(), Vec::new());
         for view in &request.views {
             let parts = view.version.keys.iter().zip(&view.key_columns).map(|(key, name)| {
                 let found = keys.iter().position(|known: &PlannedKey| known.name == *name);
@@ -79,21 +83,33 @@ impl OnlinePlan {
                 key_sets.push(parts);
                 key_sets.len() - 1
             });
-            views.push(PlannedView { view: store.online_view(Arc::clone(&view.version)), key_set });
+            key_set_of.push(key_set);
         }
+        let parts = request.views.iter().map(|view| snapshot.parts(&view.version)).collect::<Result<Vec<_>>>()?;
+        let mut planned: Vec<PlannedPart> = Vec::with_capacity(parts.len());
         let columns = request.columns.iter().map(|column| {
             let feature = &request.views[column.view].version.features[column.feature];
+            let place = |part: &ViewVersion| part.features.iter().position(|own| own.name == feature.name);
+            let of = parts[column.view].iter().find_map(|part| Some((part, place(part)?)));
+            let (part, place) = of.ok_or_else(|| Error::internal("a feature has no place online"))?;
+            let known =
+                planned.iter().position(|known| known.view == column.view && Arc::ptr_eq(&known.of.version, part));
+            let part = known.unwrap_or_else(|| {
+                let of = store.online_view(Arc::clone(part));
+                planned.push(PlannedPart { of, view: column.view, key_set: key_set_of[column.view] });
+                planned.len() - 1
+            });
             let default = feature.default.as_ref().map(|default| feature.feature_type.array_from_json(default));
             Ok(PlannedColumn {
                 name: column.name.clone(),
                 feature_type: feature.feature_type.clone(),
                 view: column.view,
-                feature: column.feature,
+                found: (part, place),
                 default: default.transpose()?,
             })
         });
         let columns = columns.collect::<Result<_>>()?;
-        Ok(Self { snapshot: Arc::clone(snapshot), request, keys, key_sets, views, columns })
+        Ok(Self { snapshot: Arc::clone(snapshot), request, keys, key_sets, parts: planned, columns })
     }
 
     /// Returns the views and columns that are asked for.
@@ -183,8 +199,8 @@ impl OnlineAnswer {
     #[inline]
     pub fn cell(&self, column: usize, row: usize) -> Result<OnlineCell<'_>> {
         let planned = self.plan.columns.get(column).ok_or_else(|| Error::internal("there is no such column"))?;
-        let mut cell =
-            self.found.get(planned.view, row, planned.feature).map_err(|error| self.in_view(planned.view, error))?;
+        let (part, feature) = planned.found;
+        let mut cell = self.found.get(part, row, feature).map_err(|error| self.in_part(part, error))?;
         if self.defaults == Defaults::ForMissing
             && matches!(cell.status, FeatureStatus::NotFound | FeatureStatus::OutsideMaxAge)
             && let Some(default) = &planned.default
@@ -220,8 +236,8 @@ impl OnlineAnswer {
     }
 
     #[cold]
-    fn in_view(&self, view: usize, error: Error) -> Error {
-        error.with_context("view", &self.plan.views[view].view)
+    fn in_part(&self, part: usize, error: Error) -> Error {
+        error.with_context("view", &self.plan.parts[part].of)
     }
 }
 
@@ -264,7 +280,7 @@ impl FeatureStore {
     ) -> Result<OnlineAnswer> {
         let keys = plan.encoded_keys(&rows)?;
         let asked: Vec<ViewKeys<'_>> =
-            plan.views.iter().map(|planned| ViewKeys { view: &planned.view, keys: &keys[planned.key_set] }).collect();
+            plan.parts.iter().map(|part| ViewKeys { view: &part.of, keys: &keys[part.key_set] }).collect();
         let found = self.components.online.find(&asked, self.components.clock.now()).await?;
         Ok(OnlineAnswer { plan: Arc::clone(plan), rows, found, defaults })
     }

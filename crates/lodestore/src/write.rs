@@ -52,6 +52,9 @@ impl TryFrom<AskedFeatures<'_>> for Features {
     }
 }
 
+/// Rows that can be written to a view version or a part of one.
+type CheckedRows = (Arc<ViewVersion>, FeatureRows);
+
 impl FeatureStore {
     /// Returns the current versions of the views that a push source feeds.
     ///
@@ -84,10 +87,13 @@ impl FeatureStore {
     /// As [`FeatureStore::pushed_views`] and [`FeatureStore::write_to_online_store`].
     pub async fn push(&self, source: &SourceName, rows: &RecordBatch) -> Result<WriteReport> {
         let views = self.pushed_views(source).await?;
-        let checked = views.into_iter().filter(|view| view.definition.online).map(|view| self.checked_rows(view, rows));
+        let mut checked = Vec::with_capacity(views.len());
+        for view in views.iter().filter(|view| view.definition.online) {
+            checked.push(self.checked_parts(view, rows).await?);
+        }
         let mut total = WriteReport::default();
-        for (view, rows) in checked.collect::<Result<Vec<_>>>()? {
-            let report = self.write_rows(view, &rows).await?;
+        for parts in checked {
+            let report = self.write_parts(parts).await?;
             total.written += report.written;
             total.skipped += report.skipped;
         }
@@ -111,8 +117,7 @@ impl FeatureStore {
     pub async fn write_to_online_store(&self, view: &ViewName, rows: &RecordBatch) -> Result<WriteReport> {
         let version = self.feature_view(&ViewRef { name: view.clone(), version: None }).await?;
         check_online(&version)?;
-        let (version, rows) = self.checked_rows(version, rows)?;
-        self.write_rows(version, &rows).await
+        self.write_parts(self.checked_parts(&version, rows).await?).await
     }
 
     /// Deletes keys of a view's current version from the online store as of now (rule O5).
@@ -126,18 +131,39 @@ impl FeatureStore {
         if let Some(row) = (0..encoded.len()).find(|&row| encoded.get(row).is_none()) {
             return Err(Error::invalid(format!("row {row} has a null in its key")).with_context("view", view));
         }
-        self.components.online.delete(&self.online_view(version), &encoded, self.components.clock.now()).await
+        let now = self.components.clock.now();
+        for part in self.parts(&version).await? {
+            self.components.online.delete(&self.online_view(part), &encoded, now).await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn online_view(&self, version: Arc<ViewVersion>) -> OnlineView {
         OnlineView::new(self.project.clone(), version)
     }
 
-    async fn write_rows(&self, version: Arc<ViewVersion>, rows: &FeatureRows) -> Result<WriteReport> {
-        self.components.online.write(&self.online_view(version), rows, self.components.clock.now(), None).await
+    /// Returns what is kept online for a version, in parts.
+    pub(crate) async fn parts(&self, version: &Arc<ViewVersion>) -> Result<Vec<Arc<ViewVersion>>> {
+        self.recent_snapshot().await?.parts(version)
     }
 
-    fn checked_rows(&self, version: Arc<ViewVersion>, rows: &RecordBatch) -> Result<(Arc<ViewVersion>, FeatureRows)> {
+    async fn checked_parts(&self, version: &Arc<ViewVersion>, rows: &RecordBatch) -> Result<Vec<CheckedRows>> {
+        self.parts(version).await?.into_iter().map(|part| self.checked_rows(part, rows)).collect()
+    }
+
+    /// Writes a view's rows to all of its parts. A row was written if any of them took it.
+    async fn write_parts(&self, parts: Vec<CheckedRows>) -> Result<WriteReport> {
+        let mut whole = WriteReport::default();
+        for (part, rows) in parts {
+            let now = self.components.clock.now();
+            let report = self.components.online.write(&self.online_view(part), &rows, now, None).await?;
+            whole.written = whole.written.max(report.written);
+            whole.skipped = rows.len() as u64 - whole.written;
+        }
+        Ok(whole)
+    }
+
+    fn checked_rows(&self, version: Arc<ViewVersion>, rows: &RecordBatch) -> Result<CheckedRows> {
         let mut times = TimeColumns::of(&version);
         // A caller's rows may leave out when they were recorded, and that they stay valid.
         times.created = times.created.filter(|name| rows.column_by_name(name).is_some());

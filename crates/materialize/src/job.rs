@@ -35,9 +35,20 @@ pub enum Interval {
 }
 
 impl Interval {
-    pub(crate) fn until(self) -> EventTime {
+    /// Returns the end.
+    #[must_use]
+    pub fn until(self) -> EventTime {
         match self {
             Self::Between { until, .. } | Self::Since { until } => until,
+        }
+    }
+
+    /// Returns what of the interval lies behind a watermark.
+    #[must_use]
+    pub fn beyond(self, watermark: Watermark) -> Self {
+        match (self, watermark.event) {
+            (Self::Between { start, until }, Some(event)) => Self::Between { start: start.max(event), until },
+            _ => self,
         }
     }
 }
@@ -92,6 +103,24 @@ pub struct Report {
     pub watermark: Watermark,
     /// How long it took.
     pub seconds: f64,
+}
+
+impl Report {
+    /// Adds what a job over another part of the same version did. Name and watermark stay those of this one.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.start = self.start.min(other.start);
+        self.rows_read += other.rows_read;
+        self.rows_written += other.rows_written;
+        self.rows_skipped += other.rows_skipped;
+        self.rows_refused += other.rows_refused;
+        for (reason, count) in other.refused {
+            *self.refused.entry(reason).or_default() += count;
+        }
+        self.refused_file = self.refused_file.or(other.refused_file);
+        self.seconds += other.seconds;
+        self
+    }
 }
 
 /// A run over one view version.

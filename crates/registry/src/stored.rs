@@ -37,6 +37,8 @@ pub(crate) struct StoredViewVersion {
     push_source: Option<SourceName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     event_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grown_from: Option<u32>,
 }
 
 impl StoredViewVersion {
@@ -48,12 +50,15 @@ impl StoredViewVersion {
             table: version.table.clone(),
             push_source: version.push_source.clone(),
             event_id: version.event_id.clone(),
+            grown_from: version.grown_from,
         }
     }
 
     pub(crate) fn into_version(self, number: u32, created_at: EventTime) -> Arc<ViewVersion> {
-        let Self { definition, keys, features, table, push_source, event_id } = self;
-        Arc::new(ViewVersion { number, created_at, definition, keys, features, table, push_source, event_id })
+        let Self { definition, keys, features, table, push_source, event_id, grown_from } = self;
+        let version =
+            ViewVersion { number, created_at, definition, keys, features, table, push_source, event_id, grown_from };
+        Arc::new(version)
     }
 }
 

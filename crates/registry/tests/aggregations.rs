@@ -52,6 +52,15 @@ fn n1_aggregations_print_one_by_one_and_make_versions() -> Result<()> {
 
     0 to add, 1 to change, 0 to remove
     ");
+    let more = first.replace("inputs:", "  - {column: fare, function: max, time_window: 7d}\n    inputs:");
+    insta::assert_snapshot!(shop.plan(&more, &PlanOptions::default())?, @r"
+    ~ feature view 'trips'
+        + aggregations.fare_max_7d: function: max, column: fare, time_window: 7d, slide_interval: 1h
+        adds version 3 beside version 2; needs materializing
+        shares the online rows of version 2: only the new aggregations need materializing
+
+    0 to add, 1 to change, 0 to remove
+    ");
     let words = first.replace("{column: fare", "{description: words, column: fare");
     insta::assert_snapshot!(shop.plan(&words, &PlanOptions::default())?, @r"
     ~ feature view 'trips'

@@ -13,9 +13,9 @@ fn the_reference_is_up_to_date() {
     let expected = reference(Cli::command());
     if std::env::var_os("LODESTORE_UPDATE").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, &expected).unwrap();
+        fs::write(path, &expected).unwrap();
     }
-    let found = fs::read_to_string(&path).unwrap_or_default();
+    let found = fs::read_to_string(path).unwrap_or_default();
     assert!(found == expected, "docs/reference/cli.md is out of date; run the tests with LODESTORE_UPDATE=1");
 }
 

@@ -6,6 +6,7 @@
 mod aggregation;
 mod entity;
 mod features;
+mod growth;
 mod service;
 mod set;
 mod source;

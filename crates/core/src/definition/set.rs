@@ -255,7 +255,9 @@ impl Definitions {
         let features = features(view, &keys, table.as_ref()).map_err(in_view)?;
         let event_id = self.event_id(view);
         let definition = view.clone();
-        let version = ViewVersion { number, created_at, definition, keys, features, table, push_source, event_id };
+        let grown_from = None;
+        let version =
+            ViewVersion { number, created_at, definition, keys, features, table, push_source, event_id, grown_from };
         if version.is_timeless() && version.ttl().is_some() {
             return Err(in_view(Error::invalid(format!(
                 "view '{}' has a ttl but source '{}' has no timestamp_field to count it from",

@@ -60,6 +60,8 @@ pub struct ViewVersion {
     pub push_source: Option<SourceName>,
     /// The column that identifies an event, where the view has aggregations and its source names one (rule W5).
     pub event_id: Option<String>,
+    /// The number of the version whose online rows this one shares: it has all of that one's aggregations, and more.
+    pub grown_from: Option<u32>,
 }
 
 impl ViewVersion {

@@ -207,6 +207,14 @@ pub struct Watermark {
     pub created: Option<EventTime>,
 }
 
+impl Watermark {
+    /// Returns how far both of two parts of a view have been materialised.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self { event: self.event.min(other.event), created: self.created.min(other.created) }
+    }
+}
+
 /// How many rows of a write changed the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct WriteReport {

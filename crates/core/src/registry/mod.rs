@@ -1,5 +1,6 @@
 //! The seam to registry stores, what a registry holds, and the store in memory.
 
+mod history;
 mod memory;
 mod snapshot;
 
@@ -11,8 +12,9 @@ use crate::error::Result;
 use crate::name::ProjectName;
 use crate::time::EventTime;
 
+pub use history::ViewHistory;
 pub use memory::{MemoryRegistry, conflict};
-pub use snapshot::{Mutation, SavedDataset, Snapshot, ViewHistory};
+pub use snapshot::{Mutation, SavedDataset, Snapshot};
 
 /// Who changed what, and when: one entry of a registry's history.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,19 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::ViewHistory;
 use crate::definition::{DataSource, Definitions, Entity, FeatureService, ObjectId, ObjectKind, ViewVersion};
 use crate::error::{Error, Result};
 use crate::name::{DatasetName, ProjectName, ServiceName, ViewName, ViewRef, unknown};
 use crate::time::EventTime;
-
-/// The versions of a feature view, by number, and which is the current one.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ViewHistory {
-    /// The number of the current version.
-    pub current: u32,
-    /// All versions that were not yet collected.
-    pub versions: BTreeMap<u32, Arc<ViewVersion>>,
-}
 
 /// A training set that was written down, and what made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +96,22 @@ impl Snapshot {
         })
     }
 
+    /// Returns what is kept online for a version of a view, in [parts](ViewHistory::parts).
+    ///
+    /// # Errors
+    /// `NotFound` if the version shares its rows with one that is no longer registered.
+    pub fn parts(&self, version: &Arc<ViewVersion>) -> Result<Vec<Arc<ViewVersion>>> {
+        if version.grown_from.is_none() {
+            return Ok(vec![Arc::clone(version)]);
+        }
+        let registered = self.view(&version.reference())?;
+        if registered.created_at != version.created_at {
+            let view = version.reference();
+            return Err(Error::not_found(format!("view '{view}' was removed and another one defined in its place")));
+        }
+        self.views.get(version.name()).map_or_else(|| Ok(Vec::new()), |history| history.parts(registered))
+    }
+
     /// Returns a feature service.
     ///
     /// # Errors
@@ -132,10 +140,9 @@ impl Snapshot {
             Mutation::PutView(version) => {
                 let name = version.name().clone();
                 self.definitions.feature_views.insert(name.clone(), version.definition.clone());
-                let history =
-                    self.views.entry(name).or_insert_with(|| ViewHistory { current: 0, versions: BTreeMap::new() });
+                let history = self.views.entry(name).or_default();
                 history.current = version.number;
-                history.versions.insert(version.number, Arc::clone(version));
+                history.put(Arc::clone(version));
             }
             Mutation::PutFeatureService(service, pins) => {
                 self.pins.insert(service.name.clone(), pins.clone());

@@ -42,6 +42,7 @@ pub fn plan(current: &Snapshot, wanted: &Definitions, options: &PlanOptions, now
     let mut blockers = planning.services_left_without_a_view(&removed);
     let forced = if options.force { std::mem::take(&mut blockers) } else { Vec::new() };
     planning.remove(removed, &forced);
+    let prepared = planning.prepared_rows()?;
     let (retired, lost) = planning.dropped_rows();
     if !options.force {
         blockers.extend(lost);
@@ -54,6 +55,7 @@ pub fn plan(current: &Snapshot, wanted: &Definitions, options: &PlanOptions, now
         base_revision: current.revision,
         steps: planning.steps,
         blockers,
+        prepared,
         retired,
     })
 }
@@ -162,7 +164,7 @@ impl Planning<'_> {
         let mut version = self.merged.resolve(view, self.now, old.number)?;
         let hash = version.hash()?;
         if hash == old.hash()? {
-            version.created_at = old.created_at;
+            (version.created_at, version.grown_from) = (old.created_at, old.grown_from);
             let effects = vec![Effect::KeepsVersion { number: version.number }];
             return Ok((version, effects));
         }
@@ -173,15 +175,18 @@ impl Planning<'_> {
             }
         }
         let from = old.number;
-        let effect = if let Some(older) = same {
+        let mut effects = Vec::new();
+        if let Some(older) = same {
             (version.number, version.created_at) = (older.number, older.created_at);
-            Effect::ReturnsToVersion { number: older.number, from }
+            version.grown_from = older.grown_from;
+            effects.push(Effect::ReturnsToVersion { number: older.number, from });
         } else {
             version.number = history.versions.keys().last().map_or(1, |last| last + 1);
             let needs_materializing = needs_materializing(&version);
-            Effect::AddsVersion { number: version.number, beside: Some(from), needs_materializing }
-        };
-        let mut effects = vec![effect];
+            effects.push(Effect::AddsVersion { number: version.number, beside: Some(from), needs_materializing });
+            version.grown_from = grown_from(&version, old, history);
+            effects.extend(version.grown_from.map(|with| Effect::SharesOnlineRows { with }));
+        }
         if (&version.table, &version.push_source, &version.keys) != (&old.table, &old.push_source, &old.keys) {
             let used = uses(&self.merged, view);
             let changed = self.steps.iter().filter(|step| step.action == Action::Update && used.contains(&step.id));
@@ -260,6 +265,15 @@ impl Planning<'_> {
         }
     }
 
+    /// Returns the parts of versions that are served online after the plan and were put by it.
+    fn prepared_rows(&self) -> Result<Vec<Arc<ViewVersion>>> {
+        let put = self.steps.iter().filter_map(|step| match &step.mutation {
+            Mutation::PutView(version) if version.definition.online => Some(self.after.parts(version)),
+            _ => None,
+        });
+        Ok(put.collect::<Result<Vec<_>>>()?.concat())
+    }
+
     /// Returns the versions whose online rows are dropped, and the pins to those that stay as versions.
     fn dropped_rows(&self) -> (Vec<Arc<ViewVersion>>, Vec<Blocker>) {
         let (mut retired, mut blockers) = (Vec::new(), Vec::new());
@@ -273,21 +287,31 @@ impl Planning<'_> {
                     let dropped = online_versions(history).filter(|old| old.number == version.number);
                     for old in dropped {
                         retired.push(Arc::clone(old));
-                        let services = self.after.definitions.feature_services.keys();
-                        let readers = services
-                            .filter(|s| versions_read(&self.after, s, version.name()).contains(&version.number));
-                        blockers.extend(readers.map(|service| Blocker {
-                            service: service.clone(),
-                            view: version.name().clone(),
-                            version: version.number,
-                            loss: Loss::OnlineRows,
-                        }));
+                        blockers.extend(self.readers_of_rows(version, history));
                     }
                 }
                 _ => {}
             }
         }
         (retired, blockers)
+    }
+
+    /// Returns the pins to a version and to those that share its online rows.
+    fn readers_of_rows(&self, version: &ViewVersion, history: Option<&ViewHistory>) -> Vec<Blocker> {
+        let mut pins = Vec::new();
+        for service in self.after.definitions.feature_services.keys() {
+            for read in versions_read(&self.after, service, version.name()) {
+                let reads = |history: &ViewHistory| {
+                    let read = history.versions.get(&read);
+                    read.is_some_and(|read| sharing(read, history).any(|shared| shared.number == version.number))
+                };
+                if read == version.number || history.is_some_and(reads) {
+                    let (service, view) = (service.clone(), version.name().clone());
+                    pins.push(Blocker { service, view, version: read, loss: Loss::OnlineRows });
+                }
+            }
+        }
+        pins
     }
 
     /// Returns the services that read what a step changes, as they are after the whole plan.
@@ -333,6 +357,18 @@ fn current_version(history: &ViewHistory) -> Result<&Arc<ViewVersion>> {
 
 fn online_versions(history: Option<&ViewHistory>) -> impl Iterator<Item = &Arc<ViewVersion>> {
     history.into_iter().flat_map(|h| h.versions.values()).filter(|version| version.definition.online)
+}
+
+/// Returns the version whose online rows a new one shares: the present one or one that it shares rows with itself, for
+/// these are kept up to date.
+fn grown_from(version: &ViewVersion, current: &ViewVersion, history: &ViewHistory) -> Option<u32> {
+    sharing(current, history).find(|older| version.grows_from(older)).map(|older| older.number)
+}
+
+/// Returns a version, the one whose online rows it shares, the one whose rows that one shares, and so on.
+fn sharing<'a>(version: &'a ViewVersion, history: &'a ViewHistory) -> impl Iterator<Item = &'a ViewVersion> {
+    let older = |version: &&'a ViewVersion| Some(history.versions.get(&version.grown_from?)?.as_ref());
+    std::iter::successors(Some(version), older)
 }
 
 fn needs_materializing(version: &ViewVersion) -> bool {

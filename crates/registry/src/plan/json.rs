@@ -51,6 +51,7 @@ fn effect(effect: &Effect) -> Value {
         Effect::AddsVersion { number, beside, needs_materializing } => json!({
             "kind": "adds_version", "number": number, "beside": beside, "needs_materializing": needs_materializing,
         }),
+        Effect::SharesOnlineRows { with } => json!({"kind": "shares_online_rows", "with": with}),
         Effect::ReturnsToVersion { number, from } => {
             json!({"kind": "returns_to_version", "number": number, "from": from})
         }

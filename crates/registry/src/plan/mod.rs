@@ -49,6 +49,7 @@ pub struct Plan {
     /// What is created and updated, in the order of creation, then what is removed, in reverse.
     pub steps: Vec<Step>,
     blockers: Vec<Blocker>,
+    prepared: Vec<Arc<ViewVersion>>,
     retired: Vec<Arc<ViewVersion>>,
 }
 
@@ -91,6 +92,12 @@ pub enum Effect {
         beside: Option<u32>,
         /// Whether its online rows are to be materialized before it can be served.
         needs_materializing: bool,
+    },
+    /// The new version has all aggregations of another one, whose online rows serve it too: only what it has beyond them
+    /// is to be materialized.
+    SharesOnlineRows {
+        /// The other version's number.
+        with: u32,
     },
     /// The view's content is again that of an older version, which becomes the current one.
     ReturnsToVersion {
@@ -216,11 +223,7 @@ impl Plan {
     /// Returns the view versions that the online store must have room for once the plan is applied.
     #[must_use]
     pub fn prepared_views(&self) -> Vec<OnlineView> {
-        let put = self.steps.iter().filter_map(|step| match &step.mutation {
-            Mutation::PutView(version) if version.definition.online => Some(version),
-            _ => None,
-        });
-        put.map(|version| self.online_view(version)).collect()
+        self.prepared.iter().map(|version| self.online_view(version)).collect()
     }
 
     /// Returns the view versions whose online rows go once the plan is applied.

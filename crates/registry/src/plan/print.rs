@@ -94,6 +94,9 @@ impl fmt::Display for Effect {
             Self::AddsVersion { number, beside: Some(old), needs_materializing } => {
                 write!(f, "adds version {number} beside version {old}{}", after(needs_materializing))
             }
+            Self::SharesOnlineRows { with } => {
+                write!(f, "shares the online rows of version {with}: only the new aggregations need materializing")
+            }
             Self::ReturnsToVersion { number, from } => {
                 write!(f, "returns from version {from} to version {number}, with the online rows it has")
             }

@@ -1,12 +1,11 @@
 //! The registry's rows: objects, view versions and records, read and written.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 
 use lodestore_core::definition::{ObjectId, ObjectKind};
 use lodestore_core::name::{ProjectName, ViewName};
-use lodestore_core::registry::{ApplyRecord, Mutation, Snapshot, ViewHistory};
+use lodestore_core::registry::{ApplyRecord, Mutation, Snapshot};
 use lodestore_core::time::EventTime;
 use lodestore_core::{Error, Result};
 use rusqlite::{Connection, OptionalExtension, Params, Row};
@@ -135,16 +134,16 @@ impl Rows<'_> {
     }
 
     fn read_versions(&self, snapshot: &mut Snapshot) -> Result<()> {
-        let query = "SELECT view, number, created_at_us, form, payload FROM view_version WHERE project = ?1";
+        let query =
+            "SELECT view, number, created_at_us, form, payload FROM view_version WHERE project = ?1 ORDER BY number";
         type Found = (String, u32, i64, u32, String);
         let found: Vec<Found> = self.select(query, [self.project.as_str()], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
         })?;
         for (view, number, created_at_us, form, payload) in found {
             let stored: StoredViewVersion = decode(&format!("version {number} of view '{view}'"), form, &payload)?;
-            let empty = || ViewHistory { current: 0, versions: BTreeMap::new() };
-            let history = snapshot.views.entry(stored_name::<ViewName>(&view)?).or_insert_with(empty);
-            history.versions.insert(number, stored.into_version(number, EventTime::from_micros(created_at_us)));
+            let history = snapshot.views.entry(stored_name::<ViewName>(&view)?).or_default();
+            history.put(stored.into_version(number, EventTime::from_micros(created_at_us)));
         }
         Ok(())
     }

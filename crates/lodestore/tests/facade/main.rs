@@ -1,6 +1,8 @@
 //! The feature store as its users have it: a folder with settings, definitions and files, real components.
 #![allow(clippy::unwrap_used, reason = "a test may end like this")]
 
+mod growth;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
