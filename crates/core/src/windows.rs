@@ -99,6 +99,25 @@ impl BoundAggregations {
         &self.aggregations
     }
 
+    /// Returns for each aggregation the place of the one whose states serve it, itself where no other's do: aggregations
+    /// that differ in their windows, or of which one keeps more than the others, are added up once.
+    #[must_use]
+    pub fn shared(&self) -> Vec<usize> {
+        let mut by_extent: Vec<usize> = (0..self.aggregations.len()).collect();
+        by_extent.sort_by_key(|&place| std::cmp::Reverse(self.aggregations[place].aggregate.extent()));
+        let mut shared = vec![0; by_extent.len()];
+        let mut kept: Vec<usize> = Vec::new();
+        for place in by_extent {
+            let serves = |&&one: &&usize| self.aggregations[one].serves(&self.aggregations[place]);
+            let one = kept.iter().find(serves).copied();
+            shared[place] = one.unwrap_or(place);
+            if one.is_none() {
+                kept.push(place);
+            }
+        }
+        shared
+    }
+
     /// Returns what an aggregation amounts to for a question at a time, of those of some events that its window takes.
     /// Each is looked at.
     ///
@@ -183,13 +202,13 @@ impl BoundAggregation {
         (self.window, self.delay) == (other.window, other.delay)
     }
 
-    /// Returns whether another one keeps equal states of the same events.
-    #[must_use]
-    pub fn has_state_of(&self, other: &Self) -> bool {
-        let text = |one: &Self| one.filter.as_ref().map(|(text, _)| text.clone());
-        (self.value, self.by, self.group) == (other.value, other.by, other.group)
-            && text(self) == text(other)
-            && self.aggregate.has_state_of(&other.aggregate)
+    /// Returns whether its states of the same events can be finished as those of another one.
+    fn serves(&self, other: &Self) -> bool {
+        let columns = |one: &Self| (one.value, one.by, one.group);
+        let condition = |one: &Self| one.filter.as_ref().map(|(text, _)| text.clone());
+        columns(self) == columns(other)
+            && condition(self) == condition(other)
+            && self.aggregate.serves(&other.aggregate)
     }
 
     /// Returns whether it is computed for each value of another column.

@@ -198,15 +198,33 @@ impl Aggregate {
         &self.output
     }
 
-    /// Returns whether another aggregate keeps equal states of the same events, as sums and means do.
+    /// Returns whether states of this aggregate, filled with the same events, can be finished as those of another one:
+    /// both keep the same, as sums and means do, or this one keeps more, as a deviation does.
     #[must_use]
-    pub fn has_state_of(&self, other: &Self) -> bool {
-        let same = match (self.kind, other.kind) {
-            (Kind::Floats(_), Kind::Floats(_)) | (Kind::Integers(_), Kind::Integers(_)) => true,
-            (Kind::Moments(one), Kind::Moments(another)) => one.order() == another.order(),
+    pub fn serves(&self, other: &Self) -> bool {
+        let is_served = match (self.kind, other.kind) {
+            (Kind::Moments(one), Kind::Moments(another)) => one.order() >= another.order(),
+            (Kind::Moments(_), Kind::Floats(_))
+            | (Kind::Moments(_) | Kind::Floats(_) | Kind::Integers(_), Kind::Values)
+            | (Kind::Floats(_), Kind::Floats(_))
+            | (Kind::Integers(_), Kind::Integers(_))
+            | (Kind::VectorSums(_), Kind::VectorSums(_))
+            | (Kind::Truths(_), Kind::Truths(_))
+            | (Kind::Percentile, Kind::Percentile) => true,
+            (Kind::Counts(limit), Kind::Counts(other)) => limit == other,
+            (Kind::Decayed(_), Kind::Decayed(_)) => self.half_life() == other.half_life(),
             _ => self.function == other.function,
         };
-        same && (&self.inputs, &self.grouped) == (&other.inputs, &other.grouped)
+        is_served && (&self.inputs, &self.grouped) == (&other.inputs, &other.grouped)
+    }
+
+    /// Returns how much a state keeps: an aggregate [serves](Self::serves) none that keeps more.
+    pub(crate) fn extent(&self) -> u8 {
+        match self.kind {
+            Kind::Moments(moment) => 2 + moment.order() as u8,
+            Kind::Floats(_) | Kind::Integers(_) => 1,
+            _ => 0,
+        }
     }
 
     /// Returns whether events and states can be taken off again ([`Aggregate::remove`], [`Aggregate::subtract`]).

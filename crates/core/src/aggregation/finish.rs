@@ -17,9 +17,16 @@ impl Aggregate {
     #[must_use]
     pub fn finish(&self, state: &State, at: i64) -> Outcome {
         let float = |value: Option<f64>| Outcome::of(value.map(OwnedValue::Float64));
+        let count = |count: u64| OwnedValue::Int64(count.cast_signed());
         match (state, self.kind) {
             (State::Groups(groups), _) => self.finish_groups(groups.as_ref(), at),
-            (State::Count(count), _) => Outcome::Value(OwnedValue::Int64(count.cast_signed())),
+            // What keeps more than an aggregate needs serves it too.
+            (State::Moments(moments), Kind::Values) => Outcome::Value(count(moments.values().count())),
+            (State::Floats(sum), Kind::Values) => Outcome::Value(count(sum.count())),
+            (State::Integers(sum), Kind::Values) => Outcome::Value(count(sum.count())),
+            (State::Moments(moments), Kind::Floats(Total::Sum)) => float(moments.values().sum()),
+            (State::Moments(moments), Kind::Floats(Total::Mean)) => float(moments.values().mean()),
+            (State::Count(rows), _) => Outcome::Value(count(*rows)),
             (State::Truths(Truths { yes: 0, no: 0 }), _) => Outcome::Null,
             (State::Truths(truths), Kind::Truths(quantifier)) => Outcome::Value(OwnedValue::Bool(match quantifier {
                 Quantifier::Any => truths.yes > 0,

@@ -1,6 +1,11 @@
 //! Integers of any size times a power of two, and their quotients rounded once to a float.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::Sign;
+
+/// The limbs of a number; those of the usual sums and their squares need no memory of their own.
+pub(crate) type Limbs = SmallVec<[u64; 10]>;
 
 /// A number of the form `±limbs * 2^exponent`; the limbs are little-endian.
 ///
@@ -8,13 +13,13 @@ use super::Sign;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Dyadic {
     sign: Sign,
-    limbs: Vec<u64>,
+    limbs: Limbs,
     exponent: i64,
 }
 
 impl Dyadic {
     /// Returns the number of the given parts, brought into its one form.
-    pub(crate) fn new(sign: Sign, mut limbs: Vec<u64>, exponent: i64) -> Self {
+    pub(crate) fn new(sign: Sign, mut limbs: Limbs, exponent: i64) -> Self {
         trim(&mut limbs);
         let low = limbs.iter().take_while(|limb| **limb == 0).count();
         if low > 0 {
@@ -27,16 +32,16 @@ impl Dyadic {
     }
 
     pub(crate) fn zero() -> Self {
-        Self::new(Sign::Plus, Vec::new(), 0)
+        Self::new(Sign::Plus, Limbs::new(), 0)
     }
 
     pub(crate) fn integer(value: i128) -> Self {
         let magnitude = value.unsigned_abs();
-        Self::new(Sign::of(value < 0), vec![magnitude as u64, (magnitude >> 64) as u64], 0)
+        Self::new(Sign::of(value < 0), smallvec![magnitude as u64, (magnitude >> 64) as u64], 0)
     }
 
     pub(crate) fn natural(value: u64) -> Self {
-        Self::new(Sign::Plus, vec![value], 0)
+        Self::new(Sign::Plus, smallvec![value], 0)
     }
 
     /// Returns the float nearest to a decimal of these digits.
@@ -130,10 +135,14 @@ impl Dyadic {
         if self.is_zero() {
             return 0.0;
         }
+        if let [by_limb] = *by.limbs {
+            let (quotient, rest, exponent) = quotient(&self.limbs, by_limb);
+            return round(self.sign.times(by.sign), &quotient, self.exponent - by.exponent + exponent, rest);
+        }
         // 66 bits of quotient and whether anything is left are more than any rounding looks at.
         let missing = 66 - (bits(&self.limbs) as i64 - bits(&by.limbs) as i64);
         let up = missing.max(0);
-        let (quotient, rest) = divide(shifted(&self.limbs, up as usize), &by.limbs);
+        let (quotient, rest) = divide(&shifted(&self.limbs, up as usize), &by.limbs);
         round(self.sign.times(by.sign), &quotient, self.exponent - by.exponent - up, rest)
     }
 
@@ -187,6 +196,18 @@ pub(crate) fn round(sign: Sign, limbs: &[u64], exponent: i64, rest: Rest) -> f64
     f64::from_bits(negative | (normal + kept + u64::from(up)))
 }
 
+/// Returns the quotient of limbs that are not all 0 by one, to 64 bits or more, as two limbs times `2^exponent`, and
+/// whether anything is left: their 128 highest bits are divided, which gives the highest bits of the whole quotient.
+pub(crate) fn quotient(limbs: &[u64], by: u64) -> ([u64; 2], Rest, i64) {
+    let length = bits(limbs);
+    let (high, _) = top_bits(limbs, length);
+    let (low, more) = if length > 64 { top_bits(limbs, length - 64) } else { (0, Rest::Nothing) };
+    let (high, rest) = divide_limb(0, high, by);
+    let (low, rest) = divide_limb(rest, low, by);
+    let rest = if rest == 0 { more } else { Rest::Something };
+    ([low, high], rest, length as i64 - 128)
+}
+
 /// Returns the 64 highest bits, and whether there are more below them.
 fn top_bits(limbs: &[u64], length: usize) -> (u64, Rest) {
     let last = (length - 1) / 64;
@@ -209,16 +230,16 @@ pub(crate) fn bits(limbs: &[u64]) -> usize {
     top.map_or(0, |top| 64 * top + 64 - limbs[top].leading_zeros() as usize)
 }
 
-fn trim(limbs: &mut Vec<u64>) {
+fn trim(limbs: &mut Limbs) {
     while limbs.last() == Some(&0) {
         limbs.pop();
     }
 }
 
 /// Returns `limbs * 2^by`.
-pub(crate) fn shifted(limbs: &[u64], by: usize) -> Vec<u64> {
+pub(crate) fn shifted(limbs: &[u64], by: usize) -> Limbs {
     let (whole, part) = (by / 64, by % 64);
-    let mut to = vec![0; whole + limbs.len() + 1];
+    let mut to: Limbs = smallvec![0; whole + limbs.len() + 1];
     let (place, last) = to[whole..].split_at_mut(limbs.len());
     if part == 0 {
         place.copy_from_slice(limbs);
@@ -239,7 +260,7 @@ fn is_less(left: &[u64], right: &[u64]) -> bool {
 }
 
 /// Adds in place; `to` is at least as long as `from`.
-fn add_to(to: &mut Vec<u64>, from: &[u64]) {
+fn add_to(to: &mut Limbs, from: &[u64]) {
     let mut carry = false;
     for (i, limb) in to.iter_mut().enumerate() {
         (*limb, carry) = limb.carrying_add(from.get(i).copied().unwrap_or(0), carry);
@@ -257,8 +278,8 @@ fn subtract_from(to: &mut [u64], from: &[u64]) {
     }
 }
 
-fn multiply(left: &[u64], right: &[u64]) -> Vec<u64> {
-    let mut product = vec![0; left.len() + right.len()];
+fn multiply(left: &[u64], right: &[u64]) -> Limbs {
+    let mut product: Limbs = smallvec![0; left.len() + right.len()];
     for (i, &l) in left.iter().enumerate() {
         let mut carry = 0;
         for (j, &r) in right.iter().enumerate() {
@@ -271,23 +292,15 @@ fn multiply(left: &[u64], right: &[u64]) -> Vec<u64> {
     product
 }
 
-/// Returns the whole quotient, and whether something is left. The highest limb of `by` is not 0.
-fn divide(mut number: Vec<u64>, by: &[u64]) -> (Vec<u64>, Rest) {
+/// Returns the whole quotient, and whether something is left. `by` has two limbs or more, the highest of them not 0.
+fn divide(number: &[u64], by: &[u64]) -> (Limbs, Rest) {
     let left = |rest: &[u64]| if rest.iter().any(|limb| *limb != 0) { Rest::Something } else { Rest::Nothing };
-    if let [by] = *by {
-        let mut rest = 0;
-        for limb in number.iter_mut().rev() {
-            (*limb, rest) = divide_limb(rest, *limb, by);
-        }
-        return (number, left(&[rest]));
-    }
-    let Some(&top) = by.last() else { return (number, Rest::Nothing) };
-    let gap = top.leading_zeros() as usize;
+    let gap = by.last().map_or(0, |top| top.leading_zeros() as usize);
     let mut by = shifted(by, gap);
     trim(&mut by);
-    let mut rest = shifted(&number, gap);
+    let mut rest = shifted(number, gap);
     rest.push(0);
-    let mut quotient = vec![0; rest.len().saturating_sub(by.len())];
+    let mut quotient: Limbs = smallvec![0; rest.len().saturating_sub(by.len())];
     for place in (0..quotient.len()).rev() {
         quotient[place] = quotient_limb(&mut rest[place..=place + by.len()], &by);
     }

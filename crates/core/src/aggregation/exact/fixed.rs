@@ -1,6 +1,6 @@
 //! An exact running sum on a fixed grid of bits.
 
-use super::dyadic::{self, Dyadic, Rest};
+use super::dyadic::{self, Dyadic, Limbs, Rest};
 use super::{Sign, UNIT};
 use crate::aggregation::codec::{Reader, Writer};
 use crate::error::{Error, Result};
@@ -174,8 +174,9 @@ impl<const N: usize> Fixed<N> {
     /// Returns the sum.
     pub(super) fn total(&self, degree: i64) -> Dyadic {
         let grid = UNIT * degree;
-        let inline = signed(self.limbs.to_vec(), grid + 64 * i64::from(if self.is_unused() { 0 } else { self.base }));
-        if self.wide.is_empty() { inline } else { signed(self.wide.clone(), grid).plus(&inline) }
+        let inline =
+            signed(self.limbs.as_slice().into(), grid + 64 * i64::from(if self.is_unused() { 0 } else { self.base }));
+        if self.wide.is_empty() { inline } else { signed(self.wide.as_slice().into(), grid).plus(&inline) }
     }
 
     /// Returns the float nearest to the sum.
@@ -198,16 +199,8 @@ impl<const N: usize> Fixed<N> {
         }
         let mut limbs = self.limbs;
         let sign = make_positive(&mut limbs);
-        // Two limbs more of the quotient leave 65 bits at the least, whatever the count.
-        let (mut more, mut rest) = ([0; 2], 0);
-        for limb in more.iter_mut().chain(&mut limbs).rev() {
-            (*limb, rest) = dyadic::divide_limb(rest, *limb, by);
-        }
-        let rest = if rest == 0 { Rest::Nothing } else { Rest::Something };
-        let mut quotient = [0; 10];
-        quotient[..2].copy_from_slice(&more);
-        quotient[2..2 + N].copy_from_slice(&limbs);
-        dyadic::round(sign, &quotient, UNIT * degree + 64 * (i64::from(self.base) - 2), rest)
+        let (quotient, rest, exponent) = dyadic::quotient(&limbs, by);
+        dyadic::round(sign, &quotient, UNIT * degree + 64 * i64::from(self.base) + exponent, rest)
     }
 
     /// Writes the sum in its one form: the place of its lowest bit, its sign, and its bits from there on.
@@ -244,7 +237,7 @@ impl<const N: usize> Fixed<N> {
         if bytes.first().is_none_or(|byte| byte & 1 == 0) || bytes.last() == Some(&0) {
             return Err(Error::corrupt("a stored sum is not in its shortest form"));
         }
-        let limbs: Vec<u64> = bytes
+        let limbs: Limbs = bytes
             .chunks(8)
             .map(|chunk| chunk.iter().rev().fold(0, |limb, byte| limb << 8 | u64::from(*byte)))
             .collect();
@@ -299,7 +292,7 @@ fn make_positive(limbs: &mut [u64]) -> Sign {
     sign
 }
 
-fn signed(mut limbs: Vec<u64>, exponent: i64) -> Dyadic {
+fn signed(mut limbs: Limbs, exponent: i64) -> Dyadic {
     let sign = make_positive(&mut limbs);
     Dyadic::new(sign, limbs, exponent)
 }

@@ -91,7 +91,7 @@ impl IntegerSum {
                 (*limb, carry) = (!*limb).carrying_add(0, carry);
             }
         }
-        Dyadic::new(sign, limbs.to_vec(), 0)
+        Dyadic::new(sign, limbs.as_slice().into(), 0)
     }
 
     pub(in crate::aggregation) fn encode(&self, to: &mut Writer<'_>) {

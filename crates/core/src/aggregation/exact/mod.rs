@@ -54,9 +54,12 @@ impl Sign {
     }
 }
 
-/// Splits a finite float into its sign, its mantissa and the place of the mantissa's lowest bit above [`UNIT`].
+/// A number's sign, its mantissa, and the place of the mantissa's lowest bit above [`UNIT`].
+type Parts = (Sign, u64, i32);
+
+/// Splits a finite float.
 #[inline]
-fn parts(value: f64) -> (Sign, u64, i32) {
+fn parts(value: f64) -> Parts {
     let bits = value.to_bits();
     let exponent = (bits >> 52 & 0x7ff) as i32;
     let fraction = bits & ((1 << 52) - 1);

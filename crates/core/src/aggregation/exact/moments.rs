@@ -2,8 +2,7 @@
 
 use super::fixed::Fixed;
 use super::integer::power_of_ten;
-use super::sum::{decode_specials, encode_specials};
-use super::{Dyadic, Sign, Specials, parts, widened};
+use super::{Dyadic, FloatSum, Parts, Sign, parts, widened};
 use crate::aggregation::codec::{Reader, Writer};
 use crate::error::Result;
 
@@ -57,11 +56,9 @@ impl Moment {
 /// - Of no values all are `None`; so are sample forms of one value, and skew and kurtosis of equal values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moments {
-    count: u64,
-    sum: Fixed<4>,
+    values: FloatSum,
     squares: Fixed<6>,
     higher: Option<Box<Higher>>,
-    specials: Option<Box<Specials>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -77,11 +74,9 @@ impl Moments {
     pub fn new(order: Order) -> Self {
         let higher = Higher { order, cubes: Fixed::default(), fourths: Fixed::default() };
         Self {
-            count: 0,
-            sum: Fixed::default(),
+            values: FloatSum::default(),
             squares: Fixed::default(),
             higher: (order > Order::Second).then(|| Box::new(higher)),
-            specials: None,
         }
     }
 
@@ -91,65 +86,62 @@ impl Moments {
         self.higher.as_ref().map_or(Order::Second, |higher| higher.order)
     }
 
-    /// Returns how many values there are.
+    /// Returns how many values there are, and their sum.
     #[must_use]
-    pub fn count(&self) -> u64 {
-        self.count
+    pub fn values(&self) -> &FloatSum {
+        &self.values
     }
 
     /// Adds a value.
     #[inline]
     pub fn add(&mut self, value: f64) {
-        self.count = self.count.wrapping_add(1);
+        self.values.add(value);
         if value.is_finite() {
-            self.combine(parts(value), Sign::Plus);
-        } else {
-            Specials::count(&mut self.specials, value, Sign::Plus);
+            self.add_powers(parts(value), Sign::Plus);
         }
     }
 
     /// Takes a value off that was added before.
     #[inline]
     pub fn remove(&mut self, value: f64) {
-        self.count = self.count.wrapping_sub(1);
+        self.values.remove(value);
         if value.is_finite() {
-            self.combine(parts(value), Sign::Minus);
-        } else {
-            Specials::count(&mut self.specials, value, Sign::Minus);
+            self.add_powers(parts(value), Sign::Minus);
         }
     }
 
     /// Adds an integer, all 64 bits of it.
     #[inline]
     pub fn add_i64(&mut self, value: i64) {
-        self.count = self.count.wrapping_add(1);
-        self.combine((Sign::of(value < 0), value.unsigned_abs(), -super::UNIT as i32), Sign::Plus);
+        self.combine_i64(value, Sign::Plus);
     }
 
     /// Takes an integer off that was added before.
     #[inline]
     pub fn remove_i64(&mut self, value: i64) {
-        self.count = self.count.wrapping_sub(1);
-        self.combine((Sign::of(value < 0), value.unsigned_abs(), -super::UNIT as i32), Sign::Minus);
+        self.combine_i64(value, Sign::Minus);
+    }
+
+    #[inline]
+    fn combine_i64(&mut self, value: i64, sign: Sign) {
+        let parts = (Sign::of(value < 0), value.unsigned_abs(), -super::UNIT as i32);
+        self.values.combine_parts(parts, sign);
+        self.add_powers(parts, sign);
     }
 
     /// Adds an integer of 128 bits, such as a decimal's digits.
     pub fn add_wide(&mut self, value: i128) {
-        self.count = self.count.wrapping_add(1);
         self.combine_wide(value, Sign::Plus);
     }
 
     /// Takes an integer of 128 bits off that was added before.
     pub fn remove_wide(&mut self, value: i128) {
-        self.count = self.count.wrapping_sub(1);
         self.combine_wide(value, Sign::Minus);
     }
 
     #[inline]
-    fn combine(&mut self, (sign, mantissa, position): (Sign, u64, i32), as_sign: Sign) {
+    fn add_powers(&mut self, (sign, mantissa, position): Parts, as_sign: Sign) {
         let shift = |degree: i32| ((degree * position) >> 6, (degree * position).cast_unsigned() & 63);
-        let (limb, by) = shift(1);
-        self.sum.add(limb, widened::<1, 2>([mantissa], by), sign.times(as_sign));
         let square = u128::from(mantissa) * u128::from(mantissa);
         let square = [square as u64, (square >> 64) as u64];
         let (limb, by) = shift(2);
@@ -168,7 +160,7 @@ impl Moments {
     fn combine_wide(&mut self, value: i128, sign: Sign) {
         let value = Dyadic::integer(value);
         let square = value.times(&value);
-        self.sum.add_dyadic(&value, 1, sign);
+        self.values.combine_dyadic(&value, sign);
         self.squares.add_dyadic(&square, 2, sign);
         if let Some(higher) = &mut self.higher {
             higher.cubes.add_dyadic(&square.times(&value), 3, sign);
@@ -180,45 +172,42 @@ impl Moments {
 
     /// Adds all that others of the same order hold.
     pub fn merge(&mut self, other: &Self) {
-        self.count = self.count.wrapping_add(other.count);
-        self.merge_sums(other, Sign::Plus);
+        self.values.merge(&other.values);
+        self.merge_powers(other, Sign::Plus);
     }
 
     /// Takes off all that others of the same order hold.
     pub fn subtract(&mut self, other: &Self) {
-        self.count = self.count.wrapping_sub(other.count);
-        self.merge_sums(other, Sign::Minus);
+        self.values.subtract(&other.values);
+        self.merge_powers(other, Sign::Minus);
     }
 
-    fn merge_sums(&mut self, other: &Self, sign: Sign) {
-        self.sum.merge(&other.sum, sign);
+    fn merge_powers(&mut self, other: &Self, sign: Sign) {
         self.squares.merge(&other.squares, sign);
         if let (Some(to), Some(from)) = (&mut self.higher, &other.higher) {
             to.cubes.merge(&from.cubes, sign);
             to.fourths.merge(&from.fourths, sign);
         }
-        Specials::combine(&mut self.specials, other.specials.as_deref(), sign);
     }
 
     /// Returns a moment of the values, which have `scale` digits after the point.
     #[must_use]
     pub fn finish(&self, moment: Moment, scale: i8) -> Option<f64> {
         let least = if matches!(moment, Moment::VarSamp | Moment::StddevSamp) { 2 } else { 1 };
-        if self.count < least {
+        let count = self.values.count();
+        if count < least {
             return None;
         }
-        if self.specials.is_some() {
-            return Some(f64::NAN);
-        }
-        let (sum, squares) = (self.sum.total(1), self.squares.total(2));
+        let Some(sum) = self.values.total() else { return Some(f64::NAN) };
+        let squares = self.squares.total(2);
         // n² times the variance.
-        let spread = squares.clone().times_natural(self.count).minus(&sum.times(&sum));
+        let spread = squares.clone().times_natural(count).minus(&sum.times(&sum));
         let other = match moment {
-            Moment::VarPop | Moment::StddevPop => self.count,
-            Moment::VarSamp | Moment::StddevSamp => self.count - 1,
+            Moment::VarPop | Moment::StddevPop => count,
+            Moment::VarSamp | Moment::StddevSamp => count - 1,
             Moment::Skew | Moment::Kurtosis => return self.finish_higher(moment, &sum, &squares, &spread),
         };
-        let by = Dyadic::natural(self.count).times_natural(other);
+        let by = Dyadic::natural(count).times_natural(other);
         let (spread, by) = if scale == 0 { (spread, by) } else { unscaled(&spread, &by, scale) };
         Some(match moment {
             Moment::VarPop | Moment::VarSamp => spread.ratio(&by),
@@ -232,7 +221,7 @@ impl Moments {
         let times = |factor: u64, parts: [&Dyadic; 3]| {
             parts.iter().fold(Dyadic::natural(factor), |product, part| product.times(part))
         };
-        let (n, one) = (&Dyadic::natural(self.count), &Dyadic::natural(1));
+        let (n, one) = (&Dyadic::natural(self.values.count()), &Dyadic::natural(1));
         let s3 = &higher.cubes.total(3);
         if moment == Moment::Skew {
             // n³ times the third moment; its square by the cube of the spread is the square of the skew.
@@ -252,8 +241,7 @@ impl Moments {
     }
 
     pub(in crate::aggregation) fn encode(&self, to: &mut Writer<'_>) {
-        to.natural(self.count);
-        self.sum.encode(1, to);
+        self.values.encode(to);
         self.squares.encode(2, to);
         if let Some(higher) = &self.higher {
             higher.cubes.encode(3, to);
@@ -261,13 +249,11 @@ impl Moments {
                 higher.fourths.encode(4, to);
             }
         }
-        encode_specials(self.specials.as_deref(), to);
     }
 
     pub(in crate::aggregation) fn decode(order: Order, from: &mut Reader<'_>) -> Result<Self> {
         let mut moments = Self::new(order);
-        moments.count = from.natural()?;
-        moments.sum = Fixed::decode(1, from)?;
+        moments.values = FloatSum::decode(from)?;
         moments.squares = Fixed::decode(2, from)?;
         if let Some(higher) = &mut moments.higher {
             higher.cubes = Fixed::decode(3, from)?;
@@ -275,7 +261,6 @@ impl Moments {
                 higher.fourths = Fixed::decode(4, from)?;
             }
         }
-        moments.specials = decode_specials(from)?.map(Box::new);
         Ok(moments)
     }
 }

@@ -1,7 +1,7 @@
 //! Exact sums of floats.
 
 use super::fixed::Fixed;
-use super::{Dyadic, Sign, Specials, parts, widened};
+use super::{Dyadic, Parts, Sign, Specials, parts, widened};
 use crate::aggregation::codec::{Reader, Writer};
 use crate::error::Result;
 
@@ -32,7 +32,7 @@ impl ExactSum {
     #[inline]
     pub fn add(&mut self, value: f64) {
         if value.is_finite() {
-            self.add_finite(value, Sign::Plus);
+            self.add_parts(parts(value), Sign::Plus);
         } else {
             Specials::count(&mut self.specials, value, Sign::Plus);
         }
@@ -42,15 +42,14 @@ impl ExactSum {
     #[inline]
     pub fn remove(&mut self, value: f64) {
         if value.is_finite() {
-            self.add_finite(value, Sign::Minus);
+            self.add_parts(parts(value), Sign::Minus);
         } else {
             Specials::count(&mut self.specials, value, Sign::Minus);
         }
     }
 
     #[inline]
-    fn add_finite(&mut self, value: f64, as_sign: Sign) {
-        let (sign, mantissa, position) = parts(value);
+    fn add_parts(&mut self, (sign, mantissa, position): Parts, as_sign: Sign) {
         let words = widened::<1, 2>([mantissa], position.cast_unsigned() & 63);
         self.finite.add(position >> 6, words, sign.times(as_sign));
     }
@@ -96,7 +95,7 @@ impl ExactSum {
     }
 }
 
-pub(super) fn encode_specials(specials: Option<&Specials>, to: &mut Writer<'_>) {
+fn encode_specials(specials: Option<&Specials>, to: &mut Writer<'_>) {
     let Some(Specials { nan, positive, negative }) = specials.copied().filter(|specials| !specials.is_none()) else {
         return to.byte(0);
     };
@@ -104,7 +103,7 @@ pub(super) fn encode_specials(specials: Option<&Specials>, to: &mut Writer<'_>) 
     [nan, positive, negative].into_iter().for_each(|count| to.natural(count));
 }
 
-pub(super) fn decode_specials(from: &mut Reader<'_>) -> Result<Option<Specials>> {
+fn decode_specials(from: &mut Reader<'_>) -> Result<Option<Specials>> {
     if !from.flag()? {
         return Ok(None);
     }
@@ -144,6 +143,28 @@ impl FloatSum {
     pub fn subtract(&mut self, other: &Self) {
         self.count = self.count.wrapping_sub(other.count);
         self.sum.subtract(&other.sum);
+    }
+
+    /// Counts a number and adds it, or takes it off.
+    #[inline]
+    pub(super) fn combine_parts(&mut self, parts: Parts, sign: Sign) {
+        self.count_one(sign);
+        self.sum.add_parts(parts, sign);
+    }
+
+    /// Counts a number and adds it, or takes it off.
+    pub(super) fn combine_dyadic(&mut self, number: &Dyadic, sign: Sign) {
+        self.count_one(sign);
+        self.sum.finite.add_dyadic(number, 1, sign);
+    }
+
+    fn count_one(&mut self, sign: Sign) {
+        self.count = if sign == Sign::Plus { self.count.wrapping_add(1) } else { self.count.wrapping_sub(1) };
+    }
+
+    /// Returns the sum; `None` if there is a NaN or an infinity among the values.
+    pub(super) fn total(&self) -> Option<Dyadic> {
+        self.sum.special().is_none().then(|| self.sum.total())
     }
 
     /// Returns how many values there are.

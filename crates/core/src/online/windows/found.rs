@@ -107,7 +107,7 @@ impl Asked {
             found.values[feature].get_or_init(|| value);
         }
         let value = found.values[feature].get().and_then(Option::as_ref);
-        let value = value.map(|value| borrowed(value, &windowed.feature_type)).transpose()?;
+        let value = value.map(|value| borrowed(value, windowed.aggregate.output())).transpose()?;
         let status = match (&value, found.event_time) {
             (Some(_), _) => FeatureStatus::Present,
             (None, Some(_)) => FeatureStatus::NullValue,
@@ -117,6 +117,18 @@ impl Asked {
     }
 
     fn outcome(&self, found: &FoundKey, feature: &WindowedFeature) -> Result<Outcome> {
+        let state = match found.states[feature.state].get() {
+            Some(state) => state,
+            None => {
+                let state = self.state(found, feature)?;
+                found.states[feature.state].get_or_init(|| state)
+            }
+        };
+        Ok(feature.aggregate.finish(state, feature.window.end(self.at).as_micros()))
+    }
+
+    /// Puts the state of a window together.
+    fn state(&self, found: &FoundKey, feature: &WindowedFeature) -> Result<State> {
         let WindowedFeature { window, measure, .. } = feature;
         let mut state: Option<State> = None;
         let mut folded = EventTime::MIN;
@@ -133,9 +145,7 @@ impl Asked {
         for event in found.events.iter().filter(|event| event.time > folded && window.contains(self.at, event.time)) {
             self.plan.merge_part(*measure, Parts::new(&event.parts).at(*measure)?, &mut state)?;
         }
-        let aggregate = self.plan.aggregate(*measure);
-        let state = state.unwrap_or_else(|| aggregate.empty());
-        Ok(aggregate.finish(&state, window.end(self.at).as_micros()))
+        Ok(state.unwrap_or_else(|| self.plan.aggregate(*measure).empty()))
     }
 }
 
@@ -151,6 +161,8 @@ pub struct FoundKey {
     tiles: Vec<(Place, Range<usize>)>,
     /// The events that are kept and visible.
     events: Vec<KeptEvent>,
+    /// The states of the windows that were asked for, which features share.
+    states: Box<[OnceLock<State>]>,
     /// The values of the features that were asked for, which answers borrow.
     values: Box<[OnceLock<Option<OwnedValue>>]>,
 }
@@ -165,6 +177,7 @@ impl FoundKey {
             bytes: Vec::new(),
             tiles: Vec::new(),
             events: Vec::new(),
+            states: (0..asked.plan.states).map(|_| OnceLock::new()).collect(),
             values: asked.plan.features.iter().map(|_| OnceLock::new()).collect(),
         }
     }

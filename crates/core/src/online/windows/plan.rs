@@ -2,20 +2,21 @@
 
 use super::tiles::levels;
 use crate::aggregation::Aggregate;
-use crate::definition::{Aggregation, ViewVersion, Window};
+use crate::definition::{ViewVersion, Window};
 use crate::error::{Error, Result};
 use crate::time::{EventTime, Micros};
-use crate::types::FeatureType;
 use crate::windows::BoundAggregations;
 
 /// How the windows of a view are kept and read.
 #[derive(Debug)]
 pub struct WindowPlan {
     pub(super) delay: Micros,
-    /// What is aggregated, whatever the window: each as one of the aggregations that share it.
+    /// What is aggregated, whatever the window: each as the one of its aggregations that keeps the most.
     pub(super) measures: BoundAggregations,
     pub(super) groups: Vec<Group>,
     pub(super) features: Vec<WindowedFeature>,
+    /// How many different states the features are finished from.
+    pub(super) states: usize,
     /// How long after its time an event may have to be looked at by itself.
     pub(super) kept: Micros,
     /// How long the ids of an era of events are: a quarter of how long an event matters; none if it does for ever.
@@ -44,7 +45,9 @@ pub(super) struct WindowedFeature {
     pub(super) measure: usize,
     /// The group with its tiles, and the place of its measure there; `None` for an exact window.
     pub(super) tiles: Option<(usize, usize)>,
-    pub(super) feature_type: FeatureType,
+    /// What its state is among those of all features: one for each window and measure.
+    pub(super) state: usize,
+    pub(super) aggregate: Aggregate,
 }
 
 impl WindowPlan {
@@ -56,28 +59,27 @@ impl WindowPlan {
         if view.aggregations().is_empty() {
             return Err(Error::internal(format!("view '{}' has no windows", view.reference())));
         }
-        let mut distinct: Vec<usize> = Vec::new();
-        let mut measures = Vec::new();
-        for (feature, aggregation) in view.aggregations().iter().enumerate() {
-            let same = |known: &usize| is_alike(&view.aggregations()[*known], aggregation);
-            let measure = distinct.iter().position(same).unwrap_or(distinct.len());
-            if measure == distinct.len() {
-                distinct.push(feature);
-            }
-            measures.push(measure);
-        }
+        let features: Vec<usize> = (0..view.aggregations().len()).collect();
+        let bound = BoundAggregations::new(view, &features)?;
+        let shared = bound.shared();
+        let mut distinct = shared.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
         let mut plan = Self {
             delay: view.availability_delay(),
             measures: BoundAggregations::new(view, &distinct)?,
             groups: Vec::new(),
             features: Vec::new(),
+            states: 0,
             kept: view.availability_delay(),
             era: None,
             matters: None,
             has_ids: view.event_id.is_some(),
         };
-        for (aggregation, measure) in view.aggregations().iter().zip(measures) {
-            plan.add(aggregation, measure).map_err(|error| error.with_context("aggregation", &aggregation.name))?;
+        for ((aggregation, one), shared) in view.aggregations().iter().zip(bound.as_slice()).zip(shared) {
+            let measure = distinct.iter().position(|known| *known == shared).unwrap_or(0);
+            plan.add(aggregation.window, measure, &one.aggregate)
+                .map_err(|error| error.with_context("aggregation", &aggregation.name))?;
         }
         for group in &mut plan.groups {
             let tiles = group.windows.iter().map(|window| tiles_of(window, group.lag)).max();
@@ -90,8 +92,7 @@ impl WindowPlan {
         Ok(plan)
     }
 
-    fn add(&mut self, aggregation: &Aggregation, measure: usize) -> Result<()> {
-        let window = aggregation.window;
+    fn add(&mut self, window: Window, measure: usize, aggregate: &Aggregate) -> Result<()> {
         let lag = window.offset().max(self.delay);
         let tiles = if window.hop() == Some(Micros::ZERO) {
             // Events leave an exact window one by one.
@@ -103,8 +104,10 @@ impl WindowPlan {
             self.kept = self.kept.max(lag);
             Some(self.group(window, lag, measure))
         };
-        let feature_type = self.aggregate(measure).output().clone();
-        self.features.push(WindowedFeature { window, measure, tiles, feature_type });
+        let same = self.features.iter().find(|known| (known.window, known.measure) == (window, measure));
+        let state = same.map_or(self.states, |known| known.state);
+        self.states = self.states.max(state + 1);
+        self.features.push(WindowedFeature { window, measure, tiles, state, aggregate: aggregate.clone() });
         Ok(())
     }
 
@@ -191,15 +194,6 @@ impl Group {
     pub(super) fn first(&self, at: EventTime) -> i64 {
         self.windows.iter().map(|window| Self::first_of(window, at)).min().unwrap_or(i64::MIN)
     }
-}
-
-/// Returns whether aggregations differ in their windows alone.
-fn is_alike(one: &Aggregation, other: &Aggregation) -> bool {
-    one.function == other.function
-        && one.column == other.column
-        && one.by == other.by
-        && one.filter == other.filter
-        && one.group_by == other.group_by
 }
 
 /// Returns how long before a question the oldest event of a window may be; `None` without a limit.

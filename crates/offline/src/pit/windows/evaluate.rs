@@ -63,20 +63,20 @@ impl<'a> Evaluator<'a> {
     pub(super) fn new(bound: &'a BoundAggregations, index: &'a QuestionIndex, as_known: bool) -> Self {
         let mut windows: Vec<usize> = Vec::new();
         let mut series: Vec<Series> = Vec::new();
-        for (place, one) in bound.as_slice().iter().enumerate() {
+        for ((place, one), shared) in bound.as_slice().iter().enumerate().zip(bound.shared()) {
             let known = windows.iter().position(|&other| bound.as_slice()[other].has_window_of(one));
             let window = known.unwrap_or(windows.len());
             if known.is_none() {
                 windows.push(place);
             }
-            let way = if one.aggregate.is_invertible() {
+            let shared_by = &bound.as_slice()[shared];
+            let way = if shared_by.aggregate.is_invertible() {
                 Way::Difference
             } else {
-                Kind::of(one).map_or(Way::Runs, Way::Extreme)
+                Kind::of(shared_by).map_or(Way::Runs, Way::Extreme)
             };
-            let same = series.iter_mut().find(|series| bound.as_slice()[series.one].has_state_of(one));
-            match same {
-                None => series.push(Series { way, one: place, windows: vec![(window, vec![place])] }),
+            match series.iter_mut().find(|series| series.one == shared) {
+                None => series.push(Series { way, one: shared, windows: vec![(window, vec![place])] }),
                 Some(series) => match series.windows.iter_mut().find(|(known, _)| *known == window) {
                     Some((_, aggregations)) => aggregations.push(place),
                     None => series.windows.push((window, vec![place])),
