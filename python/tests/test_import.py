@@ -1,8 +1,8 @@
 """Importing must be fast and need nothing."""
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -26,9 +26,11 @@ def test_importing_imports_nothing_heavy():
 @pytest.mark.parametrize("code", ["import lodestore", "from lodestore import FeatureStore"])
 def test_importing_takes_less_than_100_ms(code):
     def seconds():
-        start = time.perf_counter()
+        # Of the processor: other work on the machine doesn't count.
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         python(code)
-        return time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     assert min(seconds() for _ in range(5)) < 0.1
 
