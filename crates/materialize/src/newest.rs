@@ -5,9 +5,16 @@ use hashbrown::HashMap;
 use lodestore_core::Result;
 use lodestore_core::rows::FeatureRows;
 use lodestore_core::time::{EventTime, Micros};
+use smallvec::SmallVec;
 
-/// What a key takes in the table beside its bytes, about.
-const BYTES_OF_ENTRY: usize = 64;
+/// A key; the usual ones lie in the table itself, so that finding one is one look at memory and not two.
+type Key = SmallVec<[u8; IN_TABLE]>;
+
+/// Longer keys lie elsewhere.
+const IN_TABLE: usize = 24;
+
+/// What a key takes in the table, about.
+const BYTES_OF_ENTRY: usize = 2 * size_of::<(Key, (EventTime, EventTime))>();
 
 /// Leaves out rows that lose to others of the same run, whatever is stored (rule O1).
 ///
@@ -17,7 +24,7 @@ const BYTES_OF_ENTRY: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Newest {
     /// For each key the times of its newest row.
-    times: HashMap<Box<[u8]>, (EventTime, EventTime)>,
+    times: HashMap<Key, (EventTime, EventTime)>,
     bytes: usize,
     most_bytes: usize,
     delay: Micros,
@@ -60,7 +67,7 @@ impl Newest {
                 true
             }
             None => {
-                self.bytes += key.len() + BYTES_OF_ENTRY;
+                self.bytes += BYTES_OF_ENTRY + if key.len() > IN_TABLE { key.len() } else { 0 };
                 self.times.insert(key.into(), stamp.order());
                 true
             }
