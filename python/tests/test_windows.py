@@ -188,7 +188,7 @@ def every_function() -> list[Aggregation]:
     ]
 
 
-@pytest.mark.parametrize("way", ["materialised", "pushed", "half and half"])
+@pytest.mark.parametrize("way", ["materialised", "pushed", "half and half", "grown"])
 def test_online_a_window_has_what_a_training_set_has_at_that_moment(tmp_path: Path, way: str) -> None:
     rows = events(600).sample(frac=1, random_state=8)
     store(tmp_path, rows)
@@ -197,6 +197,13 @@ def test_online_a_window_has_what_a_training_set_has_at_that_moment(tmp_path: Pa
     spent = FeatureView(name="spent", entities=[USER], source=live, aggregations=every_function())
     written_at = pd.Timestamp("2024-01-08 12:34:56", tz="UTC")
     repo = FeatureStore(tmp_path, now=written_at.to_pydatetime())
+    if way == "grown":
+        # The first version has some of the aggregations, and events; the next one shares what is kept of them.
+        some = FeatureView(name="spent", entities=[USER], source=live, aggregations=every_function()[::2])
+        repo.apply([USER, payments, live, some])
+        repo.materialize_incremental(pd.Timestamp("2024-01-04", tz="UTC").to_pydatetime())
+        repo.push("live", rows.sample(100, random_state=10))
+        assert "shares the online rows of version 1" in str(repo.plan([spent]))
     repo.apply([USER, payments, live, spent])
     names = [f"spent:{feature.name}" for feature in repo.get_feature_view("spent").aggregations]
     if way != "pushed":
