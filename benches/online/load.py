@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
 
 from environment import HERE, oha, program
+from layouts import KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from layouts import Layout
+
 ROUTE = "/get-online-features"
 MILLION = 1e6
+SEED = 17
+BODIES = 1_000
 SLOW_SECONDS, SLOW_ANSWERS = 0.05, 40
 
 
@@ -56,6 +62,14 @@ def shape(seconds_per_answer: float, connections: int, seconds: float, workers: 
     if seconds_per_answer < SLOW_SECONDS:
         return connections, seconds
     return min(connections, 2 * workers), max(seconds, SLOW_ANSWERS * seconds_per_answer / workers)
+
+
+def one_key_bodies(layout: Layout, features: int) -> list[dict]:
+    """Returns bodies of requests for one key each; a tenth of the keys is missing."""
+    seeded = random.Random(SEED)
+    references = layout.references(features)
+    keys = layout.keys * 10 // 9
+    return [{"features": references, "entities": {KEY: [seeded.randrange(keys)]}} for _ in range(BODIES)]
 
 
 def ask(url: str, body: dict) -> bytes:

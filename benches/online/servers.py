@@ -53,6 +53,14 @@ def feature_server(python: Path, system: System, repository: Path, workers: int)
         yield f"http://127.0.0.1:{port}", process.pid
 
 
+def resident_mb(process: int) -> float:
+    """Returns the memory of a process that is resident."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise RuntimeError(f"process {process} tells no memory")
+
+
 @contextmanager
 def static_page(body: bytes, workers: int) -> Iterator[str]:
     """Runs nginx with one page, and gives the address of the page."""

@@ -6,23 +6,19 @@ What it prints is explained in benches/README.md.
 from __future__ import annotations
 
 import json
-import random
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from statistics import median
 
 from environment import lodestore, say, stored, version
-from layouts import KEY, Layout
-from load import ROUTE, ask, closed_loop, open_loop
+from layouts import Layout
+from load import ROUTE, ask, closed_loop, one_key_bodies, open_loop
 from options import Lines, parser
-from servers import feature_server
+from servers import feature_server, resident_mb
 from systems import SYSTEMS, fill
 
 KEYS = 10_000
 FEATURES = 50
-SEED = 17
-BODIES = 1_000
 SHARE_OF_TOP = 0.5
 MOST_GROWTH = 0.05
 """By how much memory may grow from the first third to the last: what a server keeps is kept by then."""
@@ -37,7 +33,7 @@ def main() -> int:
     folder = stored(options.data, python, layout)
     repository, _ = fill(python, folder, SYSTEMS["lodestore"], None, [])
     file = folder / "soak.jsonl"
-    bodies = requests(layout)
+    bodies = one_key_bodies(layout, FEATURES)
     file.write_text("".join(json.dumps(body) + "\n" for body in bodies))
     with ExitStack() as stack:
         url, process = stack.enter_context(feature_server(python, SYSTEMS["lodestore"], repository, 1))
@@ -75,22 +71,6 @@ def arguments():
     if options.quick:
         options.minutes, options.segment, options.scale = 0.2, 3, max(options.scale, 10)
     return options
-
-
-def requests(layout: Layout) -> list[dict]:
-    """Returns bodies of requests: one key, 50 features; a tenth of the keys is missing."""
-    seeded = random.Random(SEED)
-    references = layout.references(FEATURES)
-    keys = layout.keys * 10 // 9
-    return [{"features": references, "entities": {KEY: [seeded.randrange(keys)]}} for _ in range(BODIES)]
-
-
-def resident_mb(process: int) -> float:
-    """Returns the memory of a process that is resident."""
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1000
-    raise RuntimeError(f"process {process} tells no memory")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -26,11 +25,19 @@ def environment(data: Path, name: str) -> Path:
 
 def install_wheel(python: Path, wheel: Path) -> None:
     """Installs a wheel of Lodestore, unless it is the one that is there."""
-    marker = python.parent.parent / "wheel.sha256"
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if not marker.exists() or marker.read_text() != digest:
+    # By its place and time: a bench that reads all of it has used much memory, and then its children seem to, too.
+    marker, known = python.parent.parent / "wheel", f"{wheel.absolute()} {wheel.stat().st_mtime_ns}"
+    if not marker.exists() or marker.read_text() != known:
         install(python, "--force-reinstall", "--no-deps", wheel)
-        marker.write_text(digest)
+        marker.write_text(known)
+
+
+def newest_wheel() -> Path:
+    """Returns the newest wheel that was built."""
+    wheels = sorted(HERE.parents[1].glob("dist/lodestore-*.whl"), key=lambda path: path.stat().st_mtime)
+    if not wheels:
+        sys.exit("there is no wheel in dist/: run `make wheel`, or name one with --wheel")
+    return wheels[-1]
 
 
 def install(python: Path, *what: str | Path) -> None:

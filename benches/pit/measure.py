@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,10 @@ class Limits:
     seconds: float
     rss_mb: float
 
+    def said(self, broken: str) -> str:
+        """Returns the limit that was broken in words."""
+        return f"more than {self.seconds:g} s" if broken == "timeout" else f"more than {self.rss_mb:g} MB"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -39,21 +44,34 @@ class Run:
     query_seconds: float | None
 
 
+def end_in_order() -> None:
+    """Makes signals that end a bench exceptions, as an interrupt is, so that it ends what it has started."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
 def measure(command: list[str | Path], limits: Limits) -> Run:
-    """Runs a command to its end, or to its limits."""
+    """Runs a command to its end, or to its limits.
+
+    The system counts what the bench itself has used at its peak as memory of what it starts. It must use little.
+    """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=errors, start_new_session=True)
         guard = Guard(process.pid, limits)
-        # The process is left unreaped until the guard has ended, so that its id can't be another's by then.
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        seconds = time.perf_counter() - start
-        guard.end()
-        _, exit_status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(exit_status)
+        try:
+            # The process is left unreaped until all is ended, so that its id can't be another's by then.
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            seconds = time.perf_counter() - start
+        finally:
+            # Also when the bench itself is ended meanwhile.
+            guard.end()
+            end_all(process.pid)
+            _, exit_status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(exit_status)
         said, complaint = last_line(output), last_line(errors)
     if guard.broken:
-        status, message = guard.broken, f"more than {limits.seconds:g} s or {limits.rss_mb:g} MB"
+        status, message = guard.broken, limits.said(guard.broken)
     elif process.returncode != 0:
         status, message = "failed", complaint or f"exit code {process.returncode}"
     else:
@@ -99,8 +117,14 @@ class Guard:
             elif rss_mb(self._pid) > self._limits.rss_mb:
                 self.broken = "out of memory"
             if self.broken:
-                os.killpg(self._pid, signal.SIGKILL)
+                end_all(self._pid)
                 return
+
+
+def end_all(pid: int) -> None:
+    """Ends a process that leads a session, and all that it has started."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def rss_mb(pid: int) -> float:

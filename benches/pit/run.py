@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cases import CASES, Case
-from environment import HERE, environment, install_wheel, version
-from measure import Limits, Run, measure
+from environment import HERE, environment, install_wheel, newest_wheel, version
+from measure import Limits, Run, end_in_order, measure
+from options import parser
 from summary import case_line, markdown, system_line
 from systems import LODESTORE, SYSTEMS, System
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
 
 
 def main() -> int:
     """Runs the cases that were asked for, and returns the exit code: 1 if Lodestore answered wrongly or not at all."""
+    end_in_order()
     options = arguments()
     if options.list:
         print("\n".join(f"{case.name:20}{case.about}" for case in CASES.values()))
@@ -38,31 +41,9 @@ def main() -> int:
 
 def arguments() -> argparse.Namespace:
     """Returns the command line's options."""
-    parser = argparse.ArgumentParser(description="Measures the point-in-time join of Lodestore and its peers.")
-    parser.add_argument("--cases", type=names(CASES), default=list(CASES), help="names with commas; default: all")
-    parser.add_argument("--systems", type=names(SYSTEMS), default=list(SYSTEMS), help="names with commas; default: all")
-    parser.add_argument("--rounds", type=int, default=5, help="timed runs of each system; default: %(default)s")
-    parser.add_argument("--scale", type=int, default=1, help="divides all sizes, for a quick try; default: %(default)s")
-    parser.add_argument("--wheel", type=Path, help="the wheel of Lodestore; default: the newest of dist/")
-    folder = Path(tempfile.gettempdir()) / "lodestore-benches"
-    parser.add_argument("--data", type=Path, default=folder, help="data and environments; default: %(default)s")
-    parser.add_argument("--peer-timeout", type=float, default=300, help="seconds a run may take; default: %(default)s")
-    memory = round(0.75e-9 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), 1)
-    parser.add_argument("--peer-memory", type=float, default=memory, help="GB a run may take; default: %(default)s")
-    parser.add_argument("--markdown", action="store_true", help="print a table at the end, too")
-    parser.add_argument("--list", action="store_true", help="print the cases, and run none")
-    return parser.parse_args()
-
-
-def names(known: dict):
-    """Returns a parser of names that are separated by commas."""
-
-    def parse(text: str) -> list[str]:
-        if unknown := [name for name in text.split(",") if name not in known]:
-            raise argparse.ArgumentTypeError(f"unknown name '{unknown[0]}'; there are {', '.join(known)}")
-        return text.split(",")
-
-    return parse
+    made = parser("Measures the point-in-time join of Lodestore and its peers.", CASES, SYSTEMS, peer_timeout=300)
+    made.add_argument("--list", action="store_true", help="print the cases, and run none")
+    return made.parse_args()
 
 
 class Bench:
@@ -142,14 +123,6 @@ class Bench:
     def _script(self, script: str, *rest: str | Path, environment: str = "peers") -> str:
         command = [self._pythons[environment], HERE / script, *rest]
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def newest_wheel() -> Path:
-    """Returns the newest wheel that was built."""
-    wheels = sorted(HERE.parents[1].glob("dist/lodestore-*.whl"), key=lambda path: path.stat().st_mtime)
-    if not wheels:
-        sys.exit("there is no wheel in dist/: run `make wheel`, name one with --wheel, or name other --systems")
-    return wheels[-1]
 
 
 def say(text: str) -> None:

@@ -6,6 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from systems import LODESTORE, SYSTEMS, System
+from table import table
 
 if TYPE_CHECKING:
     from measure import Run
@@ -115,9 +116,3 @@ def markdown(lines: list[dict]) -> str:
             for line in cases
         ],
     )
-
-
-def table(head: tuple, rows: list[tuple]) -> str:
-    """Returns a Markdown table."""
-    lines = [head, ("---",) * len(head), *rows]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)

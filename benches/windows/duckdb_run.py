@@ -22,6 +22,7 @@ OF_FUNCTION = {
     "max": "max(amount)",
     "stddev": "stddev_samp(amount)",
     "count_distinct": "count(DISTINCT merchant)",
+    "approx_count_distinct": "approx_count_distinct(merchant)",
 }
 
 

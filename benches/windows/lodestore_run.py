@@ -1,4 +1,4 @@
-"""Lodestore: `lodestore_run.py FOLDER [ANSWER]`, with the repository that it makes there the first time."""
+"""Lodestore: `lodestore_run.py FOLDER [ANSWER]`, with the repository that it makes there if it is missing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def repository(folder: Path, case: dict) -> Path:
     aggregations = [
         Aggregation(
             name=column(function, window),
-            column="merchant" if function == "count_distinct" else "amount",
+            column="merchant" if "distinct" in function else "amount",
             function=of_function.get(function, function),
             time_window=timedelta(seconds=WINDOWS[window]),
             slide_interval=timedelta(0),

@@ -23,6 +23,8 @@ def of(function: str, amount: pl.Expr, merchant: pl.Expr) -> pl.Expr:
     """Returns a function of columns."""
     if function == "count_distinct":
         return merchant.drop_nulls().n_unique()
+    if function == "approx_count_distinct":
+        return merchant.drop_nulls().approx_n_unique()
     return {"stddev": lambda: amount.std(ddof=1)}.get(function, lambda: getattr(amount, function)())()
 
 

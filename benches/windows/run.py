@@ -1,121 +1,149 @@
-"""Measures windows of aggregates beside DuckDB and Polars: answers compared first, then whole processes in turn.
+"""Measures windows of aggregates beside DuckDB, Polars and pandas: answers compared, then whole processes in turn.
 
-Prints a JSON line for each system of a case, and one for the case.
+What it prints is explained in benches/README.md.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
+import shutil
 import subprocess
 import sys
-import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from typing import TYPE_CHECKING
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent / "pit"))
 
 from cases import CASES, column  # noqa: E402
-from environment import environment, install_wheel, version  # noqa: E402
-from measure import Limits, Run, measure  # noqa: E402
+from environment import environment, install_wheel, newest_wheel, version  # noqa: E402
+from measure import Limits, Run, end_in_order, measure  # noqa: E402
+from options import parser  # noqa: E402
+from summary import LODESTORE, case_line, markdown, system_line  # noqa: E402
+
+if TYPE_CHECKING:
+    import argparse
+
+
+@dataclass(frozen=True)
+class System:
+    """A package, with the forms of the query of which the fastest counts. Its script is `NAME_run.py`."""
+
+    name: str
+    forms: tuple[str, ...]
+    is_slow: bool = False
+    """Whether it is asked in small cases only."""
+
 
 SYSTEMS = {
-    "lodestore": ("lodestore_run.py", "lodestore", ("",)),
-    "duckdb": ("duckdb_run.py", "duckdb", ("join", "range")),
-    "polars": ("polars_run.py", "polars", ("rolling", "join")),
+    system.name: system
+    for system in (
+        # Ours is asked first: the others are compared with it.
+        System(LODESTORE, ("",)),
+        System("duckdb", ("join", "range")),
+        System("polars", ("rolling", "join")),
+        System("pandas", ("rolling", "join"), is_slow=True),
+    )
 }
-BAR, GOAL, MEMORY_BAR = 3, 8, 2
 
 
 def main() -> int:
-    """Runs the cases, and returns the exit code: 1 if answers differ."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", default=",".join(CASES), help="names with commas; default: %(default)s")
-    parser.add_argument("--systems", default=",".join(SYSTEMS), help="names with commas; default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=5, help="timed runs of each system; default: %(default)s")
-    parser.add_argument("--scale", type=int, default=1, help="divides all sizes, for a quick try; default: %(default)s")
-    parser.add_argument("--wheel", type=Path, help="the wheel of Lodestore; default: the newest of dist/")
-    folder = Path(tempfile.gettempdir()) / "lodestore-benches"
-    parser.add_argument("--data", type=Path, default=folder, help="data and environments; default: %(default)s")
-    memory = 0.75e-6 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    parser.add_argument("--peer-memory", type=float, default=memory, help="MB a run may take; default: %(default)s")
-    options = parser.parse_args()
+    """Runs the cases, and returns the exit code: 1 if Lodestore did not answer, or a peer answered otherwise."""
+    end_in_order()
+    options = parser(__doc__.splitlines()[0], CASES, SYSTEMS, peer_timeout=600).parse_args()
     python = environment(options.data, "peers")
-    wheels = sorted((HERE.parents[1] / "dist").glob("lodestore-*.whl"), key=lambda wheel: wheel.stat().st_mtime)
-    install_wheel(python, options.wheel or wheels[-1])
-    wrong = False
-    for name in options.cases.split(","):
+    install_wheel(python, options.wheel or newest_wheel())
+    lines = []
+    for name in options.cases:
         case = CASES[name]
         case |= {size: max(1, case[size] // options.scale) for size in ("events", "questions", "keys")}
-        folder = options.data / f"windows-{options.scale}" / name
-        if not (folder / "case.json").exists() or json.loads((folder / "case.json").read_text()) != case:
-            say(f"{name}: data")
-            subprocess.run([python, HERE / "generate.py", folder, json.dumps(case)], check=True)
-        wrong |= run(python, folder, case, options)
-    return int(wrong)
+        for line in Case(python, case, options).lines():
+            print(json.dumps(line), flush=True)
+            lines.append(line)
+    if options.markdown:
+        print(markdown(lines))
+    return int(any(is_wrong(line) for line in lines if "summary" not in line))
 
 
-def run(python: Path, folder: Path, case: dict, options: argparse.Namespace) -> bool:
-    """Measures the systems on a case; returns whether one has no form that answers as we do."""
-    limits = Limits(seconds=600, rss_mb=options.peer_memory)
-    names = options.systems.split(",")
-    forms, wrong = {}, False
-    for name in names:
-        script, _, all_forms = SYSTEMS[name]
-        trials = {}
-        for form in all_forms:
-            say(f"{case['name']}: trial, {name} {form}")
-            answer = folder / f"answer-{name}-{form}.parquet"
-            trial = measure([python, HERE / script, folder, *form.split(), answer], limits)
-            if trial.status == "ok":
-                difference = compare(python, folder, case, answer) if name != "lodestore" else ""
-                say(f"  {trial.query_seconds:.2f} s {difference}")
-                if difference:
-                    print(json.dumps({"case": case["name"], "system": name, "form": form, "difference": difference}))
-                else:
-                    trials[form] = trial.query_seconds
-            else:
-                say(f"  {trial.status}: {trial.message}")
-        if trials:
-            forms[name] = min(trials, key=lambda form: trials[form])
-        else:
-            wrong = True
-    runs: dict[str, list[Run]] = {name: [] for name in forms}
-    for number in range(options.rounds):
-        for name, form in forms.items():
-            say(f"{case['name']}: round {number + 1}, {name}")
-            runs[name].append(measure([python, HERE / SYSTEMS[name][0], folder, *form.split()], limits))
-    lines = {}
-    for name, measured in runs.items():
-        lines[name] = {
-            "case": case["name"],
-            "system": name,
-            "version": version(python, SYSTEMS[name][1]),
-            "form": forms[name],
-            "median_seconds": round(median(run.seconds for run in measured), 3),
-            "cpu_seconds": round(median(run.cpu_seconds for run in measured), 3),
-            "peak_rss_mb": round(median(run.peak_rss_mb for run in measured), 1),
-        }
-        print(json.dumps(lines[name]), flush=True)
-    ours, peers = lines.pop("lodestore", None), lines.values()
-    if ours and peers:
-        best = min(peers, key=lambda line: line["median_seconds"])
-        time_ratio = best["median_seconds"] / ours["median_seconds"]
-        memory_ratio = best["peak_rss_mb"] / ours["peak_rss_mb"]
-        summary = {"case": case["name"], "best_peer": best["system"], "time_ratio": round(time_ratio, 2)}
-        summary |= {"memory_ratio": round(memory_ratio, 2), "answers_equal": not wrong}
-        summary |= {"pass": time_ratio >= BAR and memory_ratio >= MEMORY_BAR, "goal": time_ratio >= GOAL}
-        print(json.dumps(summary), flush=True)
-    return wrong
+def is_wrong(line: dict) -> bool:
+    """Returns whether a system shows that Lodestore answers wrongly, or not at all. Peers may take too long."""
+    differs = any(form["status"] == "other answers" for form in (line, *line["others"]))
+    return differs or (line["system"] == LODESTORE and line["status"] != "ok")
 
 
-def compare(python: Path, folder: Path, case: dict, answer: Path) -> str:
-    """Returns how a peer's answer differs from ours; floats may differ by what their sums were rounded."""
-    columns = [column(function, window) for window in case["windows"] for function in case["functions"]]
-    command = [python, HERE / "compare.py", folder / "answer-lodestore-.parquet", answer, *columns]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+class Case:
+    """A case: its files, the answers of each form, and the timed runs."""
+
+    def __init__(self, python: Path, case: dict, options: argparse.Namespace) -> None:
+        self._python = python
+        self._case = case
+        self._options = options
+        self._limits = Limits(options.peer_timeout, options.peer_memory * 1000)
+        self._folder = options.data.absolute() / f"windows-{options.scale}" / case["name"]
+        self._systems = [SYSTEMS[name] for name in SYSTEMS if name in options.systems]
+        if not case["slow_systems"]:
+            self._systems = [system for system in self._systems if not system.is_slow]
+
+    def lines(self) -> list[dict]:
+        """Returns a line for each system, and one for the case."""
+        self._set_up()
+        trials = {system.name: self._trials(system) for system in self._systems}
+        self._answer(LODESTORE).unlink(missing_ok=True)
+        runs: dict[str, list[Run]] = {system.name: [] for system in self._systems}
+        for number in range(self._options.rounds):
+            for name, (trial, *_) in trials.items():
+                if trial["status"] == "ok" and all(run.status == "ok" for run in runs[name]):
+                    say(f"{self._case['name']}: round {number + 1}, {name}")
+                    runs[name].append(self._measure(name, trial["form"]))
+        lines = [
+            system_line(self._case, name, version(self._python, name), trials[name], runs[name]) for name in trials
+        ]
+        return [*lines, case_line(self._case, lines, self._limits.seconds)]
+
+    def _set_up(self) -> None:
+        description = self._folder / "case.json"
+        if not description.exists() or json.loads(description.read_text()) != self._case:
+            say(f"{self._case['name']}: data")
+            shutil.rmtree(self._folder, ignore_errors=True)
+            subprocess.run([self._python, HERE / "generate.py", self._folder, json.dumps(self._case)], check=True)
+        # Another wheel may define or store it otherwise.
+        shutil.rmtree(self._folder / "lodestore", ignore_errors=True)
+
+    def _trials(self, system: System) -> list[dict]:
+        """Runs each form of a system once, and returns how they fared: the fastest right one first."""
+        trials = []
+        for form in system.forms:
+            say(f"{self._case['name']}: trial, {system.name} {form}")
+            answer = self._answer(system.name)
+            run = self._measure(system.name, form, answer)
+            trial = {"form": form, "status": run.status, "message": run.message}
+            if run.status == "ok":
+                trial["query_seconds"] = round(run.query_seconds, 3)
+            if run.status == "ok" and system.name != LODESTORE:
+                trial |= self._compare(answer)
+                answer.unlink()
+            say(f"  {trial}")
+            trials.append(trial)
+        return sorted(trials, key=lambda trial: (trial["status"] != "ok", trial.get("query_seconds", 0)))
+
+    def _compare(self, answer: Path) -> dict:
+        """Returns whether an answer is like ours; nothing is known where there is none of ours."""
+        ours = self._answer(LODESTORE)
+        if not ours.exists():
+            return {}
+        columns = [column(function, window) for window in self._case["windows"] for function in self._case["functions"]]
+        command = [self._python, HERE / "compare.py", ours, answer, *columns]
+        verdict = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+        if verdict["equal"]:
+            return {"exact": verdict["exact"]}
+        return {"status": "other answers", "message": verdict["difference"]}
+
+    def _answer(self, name: str) -> Path:
+        return self._folder / f"answer-{name}.parquet"
+
+    def _measure(self, name: str, form: str, *answer: Path) -> Run:
+        return measure([self._python, HERE / f"{name}_run.py", self._folder, *form.split(), *answer], self._limits)
 
 
 def say(text: str) -> None:
