@@ -20,6 +20,9 @@ pub(super) struct Fixed<const N: usize> {
     wide: Vec<u64>,
 }
 
+/// How many limbs the spread of values of about the same size takes.
+const SPREAD: usize = 12;
+
 /// No place: every first addition has to choose one.
 const NOWHERE: i32 = i32::MIN;
 
@@ -201,6 +204,39 @@ impl<const N: usize> Fixed<N> {
         let sign = make_positive(&mut limbs);
         let (quotient, rest, exponent) = dyadic::quotient(&limbs, by);
         dyadic::round(sign, &quotient, UNIT * degree + 64 * i64::from(self.base) + exponent, rest)
+    }
+
+    /// Returns `count * squares - sum²` of sums of the second and first degree, as limbs times `2^exponent`; `None` where it
+    /// takes more limbs than that.
+    pub(super) fn spread<const S: usize>(count: u64, squares: &Self, sum: &Fixed<S>) -> Option<([u64; SPREAD], i64)> {
+        if !squares.wide.is_empty() || !sum.wide.is_empty() || fill_of(squares.limbs[N - 1]) != 0 {
+            return None;
+        }
+        let base = if sum.is_unused() { squares.base } else { 2 * sum.base };
+        let low = base.min(squares.base);
+        let mut spread = [0; SPREAD];
+        let place = (squares.base - low) as usize;
+        let to = spread.get_mut(place..=place + N)?;
+        let mut carry = 0;
+        for (to, limb) in to.iter_mut().zip(squares.limbs.into_iter().chain([0])) {
+            let product = u128::from(limb) * u128::from(count) + u128::from(carry);
+            (*to, carry) = (product as u64, (product >> 64) as u64);
+        }
+        let mut root = sum.limbs;
+        make_positive(&mut root);
+        let used = root.iter().rposition(|limb| *limb != 0).map_or(0, |last| last + 1);
+        for (i, l) in root[..used].iter().enumerate() {
+            let place = (base - low) as usize + i;
+            let (mut carry, mut borrow) = (0, false);
+            let to = spread.get_mut(place..).filter(|to| to.len() > used)?;
+            for (j, to) in to.iter_mut().enumerate() {
+                let r = if j < used { root[j] } else { 0 };
+                let product = u128::from(*l) * u128::from(r) + u128::from(carry);
+                carry = (product >> 64) as u64;
+                (*to, borrow) = to.borrowing_sub(product as u64, borrow);
+            }
+        }
+        Some((spread, 2 * UNIT + 64 * i64::from(low)))
     }
 
     /// Writes the sum in its one form: the place of its lowest bit, its sign, and its bits from there on.

@@ -2,7 +2,7 @@
 
 use super::fixed::Fixed;
 use super::integer::power_of_ten;
-use super::{Dyadic, FloatSum, Parts, Sign, parts, widened};
+use super::{Dyadic, FloatSum, Parts, Sign, dyadic, parts, widened};
 use crate::aggregation::codec::{Reader, Writer};
 use crate::error::Result;
 
@@ -198,6 +198,10 @@ impl Moments {
         if count < least {
             return None;
         }
+        if let Some(variance) = self.quick_variance(moment).filter(|_| scale == 0) {
+            let is_root = matches!(moment, Moment::StddevPop | Moment::StddevSamp);
+            return Some(if is_root { variance.sqrt() } else { variance });
+        }
         let Some(sum) = self.values.total() else { return Some(f64::NAN) };
         let squares = self.squares.total(2);
         // n² times the variance.
@@ -213,6 +217,24 @@ impl Moments {
             Moment::VarPop | Moment::VarSamp => spread.ratio(&by),
             _ => spread.root_of_ratio(&by),
         })
+    }
+
+    /// Returns the variance of numbers of about the same size, if it has 53 bits: all but its rounding is done on limbs in
+    /// place.
+    fn quick_variance(&self, moment: Moment) -> Option<f64> {
+        let count = self.values.count();
+        let other = match moment {
+            Moment::VarPop | Moment::StddevPop => count,
+            Moment::VarSamp | Moment::StddevSamp => count - 1,
+            Moment::Skew | Moment::Kurtosis => return None,
+        };
+        let by = count.checked_mul(other)?;
+        let (spread, exponent) = Fixed::spread(count, &self.squares, self.values.finite()?)?;
+        if spread.iter().all(|limb| *limb == 0) {
+            return Some(0.0);
+        }
+        let (quotient, rest, up) = dyadic::quotient(&spread, by);
+        Some(dyadic::round(Sign::Plus, &quotient, exponent + up, rest)).filter(|variance| variance.is_normal())
     }
 
     /// Returns the skew or the kurtosis, which have no unit; `None` where all values are equal.

@@ -162,9 +162,14 @@ impl FloatSum {
         self.count = if sign == Sign::Plus { self.count.wrapping_add(1) } else { self.count.wrapping_sub(1) };
     }
 
+    /// Returns the sum of the finite values, if there are no others.
+    pub(super) fn finite(&self) -> Option<&Fixed<4>> {
+        self.sum.specials.is_none().then_some(&self.sum.finite)
+    }
+
     /// Returns the sum; `None` if there is a NaN or an infinity among the values.
     pub(super) fn total(&self) -> Option<Dyadic> {
-        self.sum.special().is_none().then(|| self.sum.total())
+        self.finite().map(|finite| finite.total(1))
     }
 
     /// Returns how many values there are.

@@ -11,13 +11,14 @@ use std::rc::Rc;
 use arrow::array::ArrayRef;
 use lodestore_core::Result;
 use lodestore_core::aggregation::{Outcome, State};
-use lodestore_core::windows::BoundAggregations;
+use lodestore_core::windows::{BoundAggregation, BoundAggregations};
 
 use super::super::features::Answer;
 use super::super::index::QuestionIndex;
 use super::collect::Grouped;
 use super::extremes::{Extremes, Kind};
 use super::runs::Runs;
+use super::values::Values;
 
 /// Aggregations that share their work, by the windows they have.
 struct Series {
@@ -51,7 +52,7 @@ pub(super) struct Evaluator<'a> {
     /// For each distinct window an aggregation that has it.
     windows: Vec<usize>,
     /// For each aggregation what the questions of a part get.
-    outcomes: Vec<Vec<Outcome>>,
+    values: Vec<Values>,
     /// For each distinct window the events that each question of a key takes, counted from the key's first.
     runs: Vec<Vec<Range<usize>>>,
     /// For each event of a key which of the sums that are kept is that of all before it.
@@ -84,16 +85,15 @@ impl<'a> Evaluator<'a> {
             }
         }
         let runs = vec![Vec::new(); windows.len()];
-        let outcomes = vec![Vec::new(); bound.as_slice().len()];
+        let values = bound.as_slice().iter().map(|one| Values::new(&one.aggregate)).collect();
         let (marks, extremes) = (Vec::new(), Extremes::default());
         let series = series.into();
-        Self { bound, index, as_known, series, windows, outcomes, runs, marks, extremes }
+        Self { bound, index, as_known, series, windows, values, runs, marks, extremes }
     }
 
     /// Returns the features of the questions about a part's keys, row by row, and which question each row answers.
     pub(super) fn evaluate(&mut self, grouped: &Grouped) -> Result<(Vec<ArrayRef>, Vec<Answer>)> {
         let mut answers: Vec<Answer> = Vec::new();
-        self.outcomes.iter_mut().for_each(Vec::clear);
         let series = Rc::clone(&self.series);
         for key in grouped.keys.clone() {
             let places = self.index.places_of(key as u32);
@@ -106,8 +106,8 @@ impl<'a> Evaluator<'a> {
                 self.key(grouped, &series, &places, &grouped.of(key))?;
             }
         }
-        let columns = self.bound.as_slice().iter().zip(&self.outcomes);
-        Ok((columns.map(|(one, outcomes)| one.aggregate.column(outcomes)).collect::<Result<_>>()?, answers))
+        let columns = self.bound.as_slice().iter().zip(&mut self.values);
+        Ok((columns.map(|(one, values)| values.take(&one.aggregate)).collect::<Result<_>>()?, answers))
     }
 
     fn key(
@@ -126,7 +126,7 @@ impl<'a> Evaluator<'a> {
                     for (window, aggregations) in &series.windows {
                         for run in &self.runs[*window] {
                             let outcome = self.extremes.of(kind, run);
-                            give(&mut self.outcomes, aggregations, |_| outcome.clone());
+                            give(self.bound, &mut self.values, aggregations, |_| outcome.clone())?;
                         }
                     }
                 }
@@ -137,7 +137,7 @@ impl<'a> Evaluator<'a> {
                     for (window, aggregations) in &series.windows {
                         for (question, place) in places.clone().enumerate() {
                             let state = runs.of(&self.runs[*window][question])?;
-                            self.finish(aggregations, &state, place);
+                            self.finish(aggregations, &state, place)?;
                         }
                     }
                 }
@@ -205,12 +205,12 @@ impl<'a> Evaluator<'a> {
                 let run = self.runs[*window][question].clone();
                 let place = places.start + question;
                 if run.is_empty() {
-                    self.finish(aggregations, &empty, place);
+                    self.finish(aggregations, &empty, place)?;
                     continue;
                 }
                 let mut state = sums[self.marks[run.end] as usize].clone();
                 aggregate.subtract(&mut state, &sums[self.marks[run.start] as usize])?;
-                self.finish(aggregations, &state, place);
+                self.finish(aggregations, &state, place)?;
             }
         }
         Ok(())
@@ -225,19 +225,29 @@ impl<'a> Evaluator<'a> {
             if let Some(deliveries) = &grouped.deliveries {
                 known = deliveries.first(&known);
             }
-            for (aggregation, outcomes) in self.outcomes.iter_mut().enumerate() {
-                outcomes.push(self.bound.outcome(aggregation, &grouped.events, &known, at)?);
+            for (aggregation, values) in self.values.iter_mut().enumerate() {
+                let outcome = self.bound.outcome(aggregation, &grouped.events, &known, at)?;
+                values.push(&self.bound.as_slice()[aggregation].aggregate, outcome)?;
             }
         }
         Ok(())
     }
 
-    fn finish(&mut self, aggregations: &[usize], state: &State, place: usize) {
+    fn finish(&mut self, aggregations: &[usize], state: &State, place: usize) -> Result<()> {
         let (bound, at) = (self.bound, self.index.time(place));
-        give(&mut self.outcomes, aggregations, |aggregation| bound.as_slice()[aggregation].finish(state, at));
+        give(bound, &mut self.values, aggregations, |one| one.finish(state, at))
     }
 }
 
-fn give(outcomes: &mut [Vec<Outcome>], aggregations: &[usize], outcome: impl Fn(usize) -> Outcome) {
-    aggregations.iter().for_each(|&aggregation| outcomes[aggregation].push(outcome(aggregation)));
+/// Gives the next question the outcomes of some aggregations.
+fn give(
+    bound: &BoundAggregations,
+    values: &mut [Values],
+    aggregations: &[usize],
+    outcome: impl Fn(&BoundAggregation) -> Outcome,
+) -> Result<()> {
+    aggregations.iter().try_for_each(|&aggregation| {
+        let one = &bound.as_slice()[aggregation];
+        values[aggregation].push(&one.aggregate, outcome(one))
+    })
 }

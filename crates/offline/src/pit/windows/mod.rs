@@ -10,6 +10,7 @@ mod collect;
 mod evaluate;
 mod extremes;
 mod runs;
+mod values;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
