@@ -18,17 +18,19 @@ use lodestore_online::embedded::{EmbeddedConfig, EmbeddedStore};
 const ROWS: i64 = 1_000_000;
 const BATCH: i64 = 250_000;
 const FEATURES: usize = 10;
+const VIEWS: usize = 25;
+const KEYS_OF_EACH: i64 = 10_000;
 
-fn view() -> Result<OnlineView> {
+fn view(name: &str) -> Result<OnlineView> {
     let schema: Vec<_> = (0..FEATURES).map(|i| format!("{{name: f{i}, type: float64}}")).collect();
     let yaml = format!(
         "{{version: 1, entities: [{{name: e, join_keys: [{{name: id, type: int64}}]}}], \
          data_sources: [{{name: s, type: file, path: s.parquet, timestamp_field: at}}], \
-         feature_views: [{{name: v, entities: [e], source: s, ttl: 1d, schema: [{}]}}]}}",
+         feature_views: [{{name: {name}, entities: [e], source: s, ttl: 1d, schema: [{}]}}]}}",
         schema.join(", ")
     );
     let definitions = Document::parse_yaml(&yaml, "test")?.into_definitions()?;
-    let view = &definitions.feature_views["v"];
+    let view = &definitions.feature_views[name];
     let version = definitions.resolve(view, EventTime::from_micros(0), 1)?;
     Ok(OnlineView::new("p".parse()?, Arc::new(version)))
 }
@@ -80,7 +82,7 @@ fn report_reads(what: &str, count: usize, mut read: impl FnMut(usize) -> Result<
 #[ignore = "takes seconds and judges nothing; it prints"]
 fn speed_of_writes_and_reads() -> Result<()> {
     let folder = tempfile::tempdir().map_err(|e| Error::io("making a folder", e))?;
-    let (store, view) = (EmbeddedStore::open(EmbeddedConfig::at(folder.path()))?, view()?);
+    let (store, view) = (EmbeddedStore::open(EmbeddedConfig::at(folder.path()))?, view("v")?);
     let (sorted, random) = ((0..ROWS).collect::<Vec<_>>(), shuffled(ROWS));
     report_writes("sorted bulk load", &store, &view, &sorted, 1)?;
     report_writes("random updates", &store, &view, &random, 2)?;
@@ -109,4 +111,24 @@ fn speed_of_writes_and_reads() -> Result<()> {
     report_reads("write of one row", 200, |i| {
         store.write_now(&view, &rows(&random[i..=i], 3)?, as_of, None).map(|_| ())
     })
+}
+
+#[test]
+#[ignore = "takes seconds and judges nothing; it prints"]
+fn speed_of_reads_of_many_views() -> Result<()> {
+    let folder = tempfile::tempdir().map_err(|e| Error::io("making a folder", e))?;
+    let store = EmbeddedStore::open(EmbeddedConfig::at(folder.path()))?;
+    let views = (0..VIEWS).map(|i| view(&format!("v{i}"))).collect::<Result<Vec<_>>>()?;
+    let (ids, as_of) = (shuffled(KEYS_OF_EACH), EventTime::from_micros(100));
+    views.iter().try_for_each(|view| store.write_now(view, &rows(&ids, 1)?, as_of, None).map(|_| ()))?;
+    for count in [1, 100] {
+        let asked = ids.chunks(count).map(keys).collect::<Result<Vec<_>>>()?;
+        report_reads(&format!("{count} keys x {VIEWS} views, where they lie"), asked.len(), |i| {
+            let asked: Vec<_> = views.iter().map(|view| ViewKeys { view, keys: &asked[i] }).collect();
+            let found = store.find_now(&asked, as_of)?;
+            assert!(found.get(VIEWS - 1, count - 1, 0)?.status == FeatureStatus::Present);
+            Ok(())
+        })?;
+    }
+    Ok(())
 }

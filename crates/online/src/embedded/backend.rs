@@ -166,7 +166,7 @@ impl EmbeddedStore {
     /// `Exhausted` if more than `max_readers` reads run; `Unavailable`, `PermissionDenied` or `Corrupt` if
     /// the store can't be opened.
     pub fn find_now(&self, asked: &[ViewKeys<'_>], as_of: EventTime) -> Result<FoundRows> {
-        let mut found = FoundRows::new(as_of);
+        let mut found = FoundRows::new(as_of, asked.len(), asked.iter().map(|asked| asked.keys.len()).sum());
         self.snapshot(|snapshot| {
             asked.iter().try_for_each(|ViewKeys { view, keys }| {
                 let view = self.prepared(view)?;

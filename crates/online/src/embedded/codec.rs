@@ -118,9 +118,7 @@ pub(super) fn view_key(id: &str) -> Vec<u8> {
     let mut name = Vec::with_capacity(1 + id.len());
     name.push(b'v');
     name.extend_from_slice(id.as_bytes());
-    let mut key = Vec::new();
-    row_key(0, &name, &mut key);
-    key
+    row_key(0, &name, &mut [0; MAX_KEY]).to_vec()
 }
 
 /// Returns the number of a view, for its removal, whatever its columns are.
@@ -159,31 +157,29 @@ pub(super) fn retired_number(key: &[u8]) -> Result<u32> {
     number.map(u32::from_be_bytes).ok_or_else(|| Error::corrupt("a retired number in the online store is damaged"))
 }
 
-/// Writes the key of an entity key's rows, or of something called `name` under number 0.
+/// Returns the key of an entity key's rows, or of something called `name` under number 0.
 #[inline]
-pub(super) fn row_key(number: u32, name: &[u8], key: &mut Vec<u8>) {
-    key.clear();
-    key.extend_from_slice(&number.to_be_bytes());
-    if name.len() < MAX_KEY - NUMBER {
-        key.extend_from_slice(name);
-    } else {
-        // Exactly as long as the longest key, which a name that is kept as it is never is.
-        key.extend_from_slice(&name[..MAX_KEY - NUMBER - HASH]);
-        key.extend_from_slice(&Sha256::digest(name));
-    }
+pub(super) fn row_key<'a>(number: u32, name: &[u8], room: &'a mut [u8; MAX_KEY]) -> &'a [u8] {
+    key_within::<MAX_KEY>(number, name, room)
 }
 
-/// Writes what the keys of an entity key's windows begin with; places follow.
-pub(super) fn window_key(number: u32, name: &[u8], key: &mut Vec<u8>) {
-    const MOST: usize = MAX_KEY - NUMBER - PLACE_BYTES;
-    key.clear();
-    key.extend_from_slice(&number.to_be_bytes());
-    if name.len() < MOST {
-        key.extend_from_slice(name);
-    } else {
-        key.extend_from_slice(&name[..MOST - HASH]);
-        key.extend_from_slice(&Sha256::digest(name));
+/// Returns what the keys of an entity key's windows begin with; places follow.
+pub(super) fn window_key<'a>(number: u32, name: &[u8], room: &'a mut [u8; MAX_KEY]) -> &'a [u8] {
+    key_within::<{ MAX_KEY - PLACE_BYTES }>(number, name, room)
+}
+
+/// Returns a number and a name as a key of at most so many bytes. A name that is kept as it is makes a shorter one.
+#[inline]
+fn key_within<'a, const MOST: usize>(number: u32, name: &[u8], room: &'a mut [u8; MAX_KEY]) -> &'a [u8] {
+    room[..NUMBER].copy_from_slice(&number.to_be_bytes());
+    let end = NUMBER + name.len();
+    if end < MOST {
+        room[NUMBER..end].copy_from_slice(name);
+        return &room[..end];
     }
+    room[NUMBER..MOST - HASH].copy_from_slice(&name[..MOST - HASH - NUMBER]);
+    room[MOST - HASH..MOST].copy_from_slice(&Sha256::digest(name));
+    &room[..MOST]
 }
 
 fn check_format(record: &[u8]) -> Result<()> {
@@ -205,9 +201,7 @@ mod tests {
 
     #[test]
     fn keys_have_the_bytes_of_format_1() {
-        let mut key = Vec::new();
-        row_key(0x0102_0304, b"key", &mut key);
-        assert_eq!(key, b"\x01\x02\x03\x04key");
+        assert_eq!(row_key(0x0102_0304, b"key", &mut [0; MAX_KEY]), b"\x01\x02\x03\x04key");
         assert_eq!(view_key("p/v@1"), b"\0\0\0\0vp/v@1");
         assert_eq!(retired_key(258), *b"\0\0\0\0r\0\0\x01\x02");
         assert_eq!(retired_number(&retired_key(258)).ok(), Some(258));
@@ -217,28 +211,20 @@ mod tests {
 
     #[test]
     fn long_keys_have_a_hash_and_one_length() {
-        let mut key = Vec::new();
-        row_key(1, &[7; 506], &mut key);
-        assert_eq!((key.len(), &key[4..]), (510, &[7; 506][..]));
-        row_key(1, &[7; 507], &mut key);
-        assert_eq!((key.len(), &key[4..479]), (511, &[7; 475][..]));
-        let hash: String = key[479..].iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = |length| row_key(1, &vec![7; length], &mut [0; MAX_KEY]).to_vec();
+        assert_eq!((key(506).len(), &key(506)[4..]), (510, &[7; 506][..]));
+        assert_eq!((key(507).len(), &key(507)[4..479]), (511, &[7; 475][..]));
+        let hash: String = key(507)[479..].iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hash, "45c822f17675918655519950255666ef6ba6039a2ceff83cbbaad5c2d928c592");
-        let first = key.clone();
-        row_key(1, &[7; 508], &mut key);
-        assert!(key.len() == 511 && key != first);
+        assert!(key(508).len() == 511 && key(508) != key(507));
     }
 
     #[test]
     fn long_keys_of_windows_leave_room_for_places() {
-        let mut key = Vec::new();
-        window_key(1, &[7; 489], &mut key);
-        assert_eq!((key.len(), &key[4..]), (493, &[7; 489][..]));
-        window_key(1, &[7; 490], &mut key);
-        assert_eq!((key.len(), &key[4..462]), (494, &[7; 458][..]));
-        let first = key.clone();
-        window_key(1, &[7; 491], &mut key);
-        assert!(key.len() + PLACE_BYTES == MAX_KEY && key != first);
+        let key = |length| window_key(1, &vec![7; length], &mut [0; MAX_KEY]).to_vec();
+        assert_eq!((key(489).len(), &key(489)[4..]), (493, &[7; 489][..]));
+        assert_eq!((key(490).len(), &key(490)[4..462]), (494, &[7; 458][..]));
+        assert!(key(491).len() + PLACE_BYTES == MAX_KEY && key(491) != key(490));
     }
 
     #[test]

@@ -66,14 +66,11 @@ impl<'a> Snapshot<'a> {
             found.add_windows(asked, keys);
             return Ok(());
         }
-        found.add_view(&view.layout, view.version.availability_delay(), view.version.ttl(), keys.len());
-        let mut place = Vec::with_capacity(MAX_KEY);
+        found.add_view(&view.layout, view.version.availability_delay(), view.version.ttl());
+        let mut room = [0; MAX_KEY];
         for key in keys.iter() {
             let row = match (self.0, stored, key) {
-                (Some(commit), Some(number), Some(key)) => {
-                    row_key(number, key, &mut place);
-                    commit.get(&place)?
-                }
+                (Some(commit), Some(number), Some(key)) => commit.get(row_key(number, key, &mut room))?,
                 _ => None,
             };
             found.add_row(row).map_err(|error| error.with_context("view", &view.name))?;

@@ -310,7 +310,7 @@ fn one_snapshot_answers_for_several_views_as_of_one_commit() -> Result<()> {
     let key = keys(&[1])?;
     store.snapshot(|snapshot| {
         let value = |view| -> Result<_> {
-            let mut found = FoundRows::new(at(20));
+            let mut found = FoundRows::new(at(20), 1, 1);
             let prepared = store.prepared(view)?;
             snapshot.find(&prepared, &key, &mut found)?;
             let cell = found.get(0, 0, 0)?;

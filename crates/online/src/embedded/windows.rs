@@ -15,9 +15,7 @@ pub(super) struct EntryKey(Vec<u8>);
 
 impl EntryKey {
     pub(super) fn new(number: u32, key: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(MAX_KEY);
-        window_key(number, key, &mut bytes);
-        Self(bytes)
+        Self(window_key(number, key, &mut [0; MAX_KEY]).to_vec())
     }
 
     /// Runs a function on the key of an entry in the tree.

@@ -12,8 +12,8 @@ use lodestore_core::rows::FeatureRows;
 use lodestore_core::time::EventTime;
 
 use super::codec::{
-    FORMAT_KEY, PreparedView, RETIRED_PREFIX, ViewRecord, number_of, read_format, retired_key, retired_number, row_key,
-    write_format,
+    FORMAT_KEY, MAX_KEY, PreparedView, RETIRED_PREFIX, ViewRecord, number_of, read_format, retired_key, retired_number,
+    row_key, write_format,
 };
 use super::environment::Live;
 use super::windows::{EntryKey, KeyEntriesMut, place_of};
@@ -23,7 +23,6 @@ use crate::row::{RowMerger, delete_row};
 pub(super) struct Writer<'t, 'p> {
     environment: Live<'t>,
     txn: &'t mut RwTxn<'p>,
-    key: Vec<u8>,
 }
 
 /// How many rows one transaction removes at most, so that other writers get their turn.
@@ -31,7 +30,7 @@ const ROWS_PER_SWEEP: usize = 20_000;
 
 impl<'t, 'p> Writer<'t, 'p> {
     pub(super) fn new(environment: Live<'t>, txn: &'t mut RwTxn<'p>) -> Self {
-        Self { environment, txn, key: Vec::new() }
+        Self { environment, txn }
     }
 
     /// Returns a view's record; makes one where there is none.
@@ -95,20 +94,22 @@ impl<'t, 'p> Writer<'t, 'p> {
         let mut report = WriteReport::default();
         let mut merged = Vec::new();
         let mut end = self.end()?;
+        let mut room = [0; MAX_KEY];
         for group in ByKey::of(rows).groups(rows) {
-            row_key(number, rows.key(group[0] as usize), &mut self.key);
+            let key = row_key(number, rows.key(group[0] as usize), &mut room);
             // Behind the last key there is nothing to merge with, and nothing to search for.
-            let is_new = end.as_ref().is_some_and(|end| self.key > *end);
-            let stored = if is_new { None } else { self.get(&self.key)? };
-            let key = merger.merge(stored, group, &mut merged)?;
-            report.written += key.written;
-            report.skipped += key.skipped;
+            let is_new = end.as_deref().is_some_and(|end| key > end);
+            let stored = if is_new { None } else { self.get(key)? };
+            let merge = merger.merge(stored, group, &mut merged)?;
+            report.written += merge.written;
+            report.skipped += merge.skipped;
             if !merged.is_empty() {
                 let flags = if is_new { PutFlags::APPEND } else { PutFlags::empty() };
-                self.put_row(flags, &merged)?;
+                self.put_with(flags, key, &merged)?;
             }
             if let Some(end) = end.as_mut().filter(|_| is_new) {
-                end.clone_from(&self.key);
+                end.clear();
+                end.extend_from_slice(key);
             }
         }
         Ok(report)
@@ -140,11 +141,11 @@ impl<'t, 'p> Writer<'t, 'p> {
             let mut keys = keys.iter().flatten();
             return keys.try_for_each(|key| plan.delete_key(&mut self.entries(record.number, key), at));
         }
-        let mut deleted = Vec::new();
+        let (mut room, mut deleted) = ([0; MAX_KEY], Vec::new());
         for key in keys.iter().flatten() {
-            row_key(record.number, key, &mut self.key);
-            delete_row(&view.layout, self.get(&self.key)?, at, &mut deleted)?;
-            self.put_row(PutFlags::empty(), &deleted)?;
+            let key = row_key(record.number, key, &mut room);
+            delete_row(&view.layout, self.get(key)?, at, &mut deleted)?;
+            self.put(key, &deleted)?;
         }
         Ok(())
     }
@@ -192,21 +193,18 @@ impl<'t, 'p> Writer<'t, 'p> {
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        let tree = self.environment.tree();
-        tree.put(self.txn, key, value).map_err(|error| self.environment.error("writing", error))
+        self.put_with(PutFlags::empty(), key, value)
+    }
+
+    fn put_with(&mut self, flags: PutFlags, key: &[u8], value: &[u8]) -> Result<()> {
+        let put = self.environment.tree().put_with_flags(self.txn, flags, key, value);
+        put.map_err(|error| self.environment.error("writing", error))
     }
 
     /// Puts bytes in the place of a key's rows.
     #[cfg(test)]
     pub(super) fn overwrite(&mut self, number: u32, key: &[u8], row: &[u8]) -> Result<()> {
-        row_key(number, key, &mut self.key);
-        self.put_row(PutFlags::empty(), row)
-    }
-
-    fn put_row(&mut self, flags: PutFlags, row: &[u8]) -> Result<()> {
-        let tree = self.environment.tree();
-        let put = tree.put_with_flags(self.txn, flags, &self.key, row);
-        put.map_err(|error| self.environment.error("writing", error))
+        self.put(row_key(number, key, &mut [0; MAX_KEY]), row)
     }
 }
 

@@ -25,8 +25,8 @@ use super::{ONE_ENTRY, ROW_FORMAT, SEVERAL_ENTRIES};
 /// # fn example(layout: &Arc<lodestore_online::row::RowLayout>, stored: &[u8],
 /// #     as_of: lodestore_core::time::EventTime) -> lodestore_core::Result<()> {
 /// use lodestore_core::online::OnlineRows;
-/// let mut found = lodestore_online::row::FoundRows::new(as_of);
-/// found.add_view(layout, lodestore_core::time::Micros::ZERO, None, 2);
+/// let mut found = lodestore_online::row::FoundRows::new(as_of, 1, 2);
+/// found.add_view(layout, lodestore_core::time::Micros::ZERO, None);
 /// found.add_row(Some(stored))?;
 /// found.add_row(None)?;
 /// println!("{:?}", found.get(0, 0, 0)?.value);
@@ -36,7 +36,10 @@ use super::{ONE_ENTRY, ROW_FORMAT, SEVERAL_ENTRIES};
 #[derive(Debug)]
 pub struct FoundRows {
     as_of: EventTime,
+    /// The records, one after the other.
     bytes: Vec<u8>,
+    /// The rows of all views, view by view.
+    rows: Vec<FoundRow>,
     views: Vec<Found>,
 }
 
@@ -51,7 +54,8 @@ struct FoundView {
     layout: Arc<RowLayout>,
     delay: Micros,
     ttl: Option<Micros>,
-    rows: Vec<FoundRow>,
+    /// Where its rows lie.
+    rows: Range<usize>,
 }
 
 #[derive(Debug)]
@@ -67,15 +71,15 @@ enum FoundRow {
 type FeatureSlot = (RowStamp, Option<Box<[u8]>>);
 
 impl FoundRows {
-    /// Returns no rows yet, for reading as of a moment.
+    /// Returns no rows yet, for reading as of a moment, with room for so many views and rows of them all.
     #[must_use]
-    pub fn new(as_of: EventTime) -> Self {
-        Self { as_of, bytes: Vec::new(), views: Vec::new() }
+    pub fn new(as_of: EventTime, views: usize, rows: usize) -> Self {
+        Self { as_of, bytes: Vec::new(), rows: Vec::with_capacity(rows), views: Vec::with_capacity(views) }
     }
 
-    /// Goes on to the next view, with its availability delay and TTL, and room for so many keys.
-    pub fn add_view(&mut self, layout: &Arc<RowLayout>, delay: Micros, ttl: Option<Micros>, keys: usize) {
-        let rows = Vec::with_capacity(keys);
+    /// Goes on to the next view, with its availability delay and TTL.
+    pub fn add_view(&mut self, layout: &Arc<RowLayout>, delay: Micros, ttl: Option<Micros>) {
+        let rows = self.rows.len()..self.rows.len();
         self.views.push(Found::Rows(FoundView { layout: Arc::clone(layout), delay, ttl, rows }));
     }
 
@@ -123,7 +127,8 @@ impl FoundRows {
             }
             Some(_) => return Err(corrupt("its head is not that of a row")),
         };
-        view.rows.push(row);
+        self.rows.push(row);
+        view.rows.end = self.rows.len();
         Ok(())
     }
 }
@@ -160,7 +165,7 @@ impl OnlineRows for FoundRows {
             Found::Rows(view) => view,
             Found::Windows(asked, keys) => return asked.cell(keys.get(key).ok_or_else(none)?, feature),
         };
-        let found = match view.rows.get(key).ok_or_else(none)? {
+        let found = match self.rows[view.rows.clone()].get(key).ok_or_else(none)? {
             _ if feature >= view.layout.types.len() => return Err(none()),
             FoundRow::Nothing => None,
             FoundRow::One { stamp, record } => {

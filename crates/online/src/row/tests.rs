@@ -69,8 +69,8 @@ pub(super) fn encode(layout: &RowLayout, rows: &FeatureRows) -> Result<Vec<Vec<u
 
 /// Returns stored rows, of one view, as a reader finds them.
 fn found(layout: &RowLayout, stored: &[Vec<u8>]) -> Result<FoundRows> {
-    let mut found = FoundRows::new(at(i64::MAX - 1));
-    found.add_view(&Arc::new(layout.clone()), Micros::ZERO, None, stored.len());
+    let mut found = FoundRows::new(at(i64::MAX - 1), 1, stored.len());
+    found.add_view(&Arc::new(layout.clone()), Micros::ZERO, None);
     stored.iter().try_for_each(|bytes| found.add_row(Some(bytes)))?;
     Ok(found)
 }
@@ -201,8 +201,8 @@ impl Store for Map {
 
     fn read(&self, keys: &EntityKeys, as_of: EventTime) -> Result<Vec<OnlineColumn>> {
         let version = &self.view.version;
-        let mut found = FoundRows::new(as_of);
-        found.add_view(&Arc::new(self.layout.clone()), version.availability_delay(), version.ttl(), keys.len());
+        let mut found = FoundRows::new(as_of, 1, keys.len());
+        found.add_view(&Arc::new(self.layout.clone()), version.availability_delay(), version.ttl());
         for key in keys.iter() {
             found.add_row(key.and_then(|key| self.stored.get(key)).map(Vec::as_slice))?;
         }
