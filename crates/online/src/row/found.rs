@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use lodestore_core::online::windows::{Asked, FoundKey};
-use lodestore_core::online::{OnlineCell, OnlineRows};
+use lodestore_core::online::{FeatureStatus, OnlineCell, OnlineRows, status_of};
 use lodestore_core::rows::RowStamp;
 use lodestore_core::time::{EventTime, Micros};
 use lodestore_core::types::{FeatureType, Value};
@@ -58,8 +58,8 @@ struct FoundView {
 enum FoundRow {
     /// No row, or none that is visible.
     Nothing,
-    /// The usual form: where its record lies.
-    One { stamp: RowStamp, record: Range<usize> },
+    /// The usual form: where its record lies, when its event was, and whether that is past the view's TTL.
+    One { record: Range<usize>, event: EventTime, is_outside: bool },
     /// Every other state of a key: for each feature, the stamp and the bytes of what answers.
     Several(Box<[Option<FeatureSlot>]>),
 }
@@ -102,15 +102,20 @@ impl FoundRows {
         let row = match stored {
             None => FoundRow::Nothing,
             Some(bytes @ [ROW_FORMAT, ONE_ENTRY, ..]) => {
-                let (event, created) = row_order(bytes)?;
+                let (event, _) = row_order(bytes)?;
                 let record = &bytes[ROW_HEAD..];
                 Record::new(&view.layout.record, record)?;
                 // A row is valid until the end of time, which is not within.
                 if event.plus(view.delay) <= self.as_of && self.as_of < EventTime::MAX {
                     let start = self.bytes.len();
+                    if view.rows.is_empty() {
+                        // Most rows of a view are about as long as its first.
+                        self.bytes.reserve(record.len() * view.rows.capacity());
+                    }
                     self.bytes.extend_from_slice(record);
-                    let stamp = RowStamp { created, ..RowStamp::at(event) };
-                    FoundRow::One { stamp, record: start..self.bytes.len() }
+                    let is_outside = status_of(Some((RowStamp::at(event), false)), view.ttl, self.as_of)
+                        == FeatureStatus::OutsideMaxAge;
+                    FoundRow::One { record: start..self.bytes.len(), event, is_outside }
                 } else {
                     FoundRow::Nothing
                 }
@@ -139,38 +144,104 @@ impl FoundView {
         let slots: Vec<Option<FeatureSlot>> = (0..self.layout.types.len()).map(slot).collect::<Result<_>>()?;
         Ok(FoundRow::Several(slots.into()))
     }
+}
 
+impl FoundRows {
+    fn view(&self, view: usize) -> Result<&Found> {
+        self.views.get(view).ok_or_else(none)
+    }
+
+    /// Returns the cell of a feature in a row; `value` reads its stored bytes.
+    #[inline]
     fn cell<'a>(
         &'a self,
+        view: &'a FoundView,
+        row: &'a FoundRow,
         feature: usize,
-        found: Option<(RowStamp, Option<&'a [u8]>)>,
-        as_of: EventTime,
+        value: impl Fn(&'a [u8]) -> Result<Value<'a>>,
     ) -> Result<OnlineCell<'a>> {
-        let (shape, ty) = (&self.layout.record.fields[feature].shape, &self.layout.types[feature]);
-        let read = || found.and_then(|(_, slot)| slot).map(|bytes| value(shape, ty, bytes)).transpose();
-        OnlineCell::of(found.map(|(stamp, slot)| (stamp, slot.is_none())), self.ttl, as_of, read)
+        Ok(match row {
+            FoundRow::Nothing => OnlineCell { status: FeatureStatus::NotFound, value: None, event_time: None },
+            FoundRow::One { record, event, is_outside } => {
+                let record = Record::checked(&view.layout.record, &self.bytes[record.clone()]);
+                let (status, value) = match record.slot(feature)? {
+                    _ if *is_outside => (FeatureStatus::OutsideMaxAge, None),
+                    None => (FeatureStatus::NullValue, None),
+                    Some(bytes) => (FeatureStatus::Present, Some(value(bytes)?)),
+                };
+                OnlineCell { status, value, event_time: Some(*event).filter(|&event| event != EventTime::MIN) }
+            }
+            FoundRow::Several(slots) => {
+                let slot = slots[feature].as_ref();
+                let stamp = slot.map(|(stamp, bytes)| (*stamp, bytes.is_none()));
+                let read = || slot.and_then(|(_, bytes)| bytes.as_deref()).map(&value).transpose();
+                OnlineCell::of(stamp, view.ttl, self.as_of, read)?
+            }
+        })
+    }
+
+    fn append<'a>(
+        &'a self,
+        view: &'a FoundView,
+        rows: &'a [FoundRow],
+        feature: usize,
+        out: &mut Vec<OnlineCell<'a>>,
+        value: impl Fn(&'a [u8]) -> Result<Value<'a>>,
+    ) -> Result<()> {
+        out.reserve(rows.len());
+        for row in rows {
+            out.push(self.cell(view, row, feature, &value)?);
+        }
+        Ok(())
     }
 }
 
 impl OnlineRows for FoundRows {
-    #[inline]
     fn get(&self, view: usize, key: usize, feature: usize) -> Result<OnlineCell<'_>> {
-        let none = || Error::internal("there is no such view, key or feature in what was asked");
-        let view = match self.views.get(view).ok_or_else(none)? {
-            Found::Rows(view) => view,
-            Found::Windows(asked, keys) => return asked.cell(keys.get(key).ok_or_else(none)?, feature),
-        };
-        let found = match view.rows.get(key).ok_or_else(none)? {
-            _ if feature >= view.layout.types.len() => return Err(none()),
-            FoundRow::Nothing => None,
-            FoundRow::One { stamp, record } => {
-                let record = Record::checked(&view.layout.record, &self.bytes[record.clone()]);
-                Some((*stamp, record.slot(feature)?))
+        match self.view(view)? {
+            Found::Windows(asked, keys) => asked.cell(keys.get(key).ok_or_else(none)?, feature),
+            Found::Rows(view) => {
+                let (ty, shape) = view.layout.feature(feature).ok_or_else(none)?;
+                let row = view.rows.get(key).ok_or_else(none)?;
+                self.cell(view, row, feature, |bytes| value(shape, ty, bytes))
             }
-            FoundRow::Several(slots) => slots[feature].as_ref().map(|(stamp, slot)| (*stamp, slot.as_deref())),
-        };
-        view.cell(feature, found, self.as_of)
+        }
     }
+
+    fn cells<'a>(
+        &'a self,
+        view: usize,
+        keys: Range<usize>,
+        feature: usize,
+        out: &mut Vec<OnlineCell<'a>>,
+    ) -> Result<()> {
+        let view = match self.view(view)? {
+            Found::Rows(view) => view,
+            Found::Windows(asked, found) => {
+                for found in found.get(keys).ok_or_else(none)? {
+                    out.push(asked.cell(found, feature)?);
+                }
+                return Ok(());
+            }
+        };
+        let (ty, shape) = view.layout.feature(feature).ok_or_else(none)?;
+        let rows = view.rows.get(keys).ok_or_else(none)?;
+        // The most usual types have loops of their own, which don't look at the type row by row.
+        match shape {
+            Shape::Int64 => {
+                self.append(view, rows, feature, out, |bytes| Ok(Value::Int64(i64::from_le_bytes(array(bytes)?))))
+            }
+            Shape::Float64 => {
+                self.append(view, rows, feature, out, |bytes| Ok(Value::Float64(f64::from_le_bytes(array(bytes)?))))
+            }
+            shape => self.append(view, rows, feature, out, |bytes| value(shape, ty, bytes)),
+        }
+    }
+}
+
+#[cold]
+fn none() -> Error {
+    Error::internal("there is no such view, key or feature in what was asked")
 }
 
 /// Reads a value by its stored bytes.

@@ -28,6 +28,11 @@ impl RowLayout {
     pub fn types(&self) -> &[FeatureType] {
         &self.types
     }
+
+    /// Returns the type of a feature, and what its bytes are.
+    pub(super) fn feature(&self, feature: usize) -> Option<(&FeatureType, &Shape)> {
+        Some((self.types.get(feature)?, &self.record.fields.get(feature)?.shape))
+    }
 }
 
 /// Where the values of a record lie.
