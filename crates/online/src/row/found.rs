@@ -17,6 +17,9 @@ use super::value::{Record, array, corrupt};
 use super::view::{ROW_HEAD, row_order};
 use super::{ONE_ENTRY, ROW_FORMAT, SEVERAL_ENTRIES};
 
+/// The most bytes that room is made for before they come.
+const MOST_ROOM: usize = 4 << 20;
+
 /// The rows of keys of some views at a moment. A store adds its stored rows, view by view and key by key.
 ///
 /// # Examples
@@ -36,8 +39,10 @@ use super::{ONE_ENTRY, ROW_FORMAT, SEVERAL_ENTRIES};
 #[derive(Debug)]
 pub struct FoundRows {
     as_of: EventTime,
-    bytes: Vec<u8>,
     views: Vec<Found>,
+    /// The rows of all views, one view after the other.
+    rows: Vec<FoundRow>,
+    bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -51,7 +56,8 @@ struct FoundView {
     layout: Arc<RowLayout>,
     delay: Micros,
     ttl: Option<Micros>,
-    rows: Vec<FoundRow>,
+    /// Its rows among those of all views.
+    rows: Range<usize>,
 }
 
 #[derive(Debug)]
@@ -70,12 +76,13 @@ impl FoundRows {
     /// Returns no rows yet, for reading as of a moment.
     #[must_use]
     pub fn new(as_of: EventTime) -> Self {
-        Self { as_of, bytes: Vec::new(), views: Vec::new() }
+        Self { as_of, views: Vec::new(), rows: Vec::new(), bytes: Vec::new() }
     }
 
     /// Goes on to the next view, with its availability delay and TTL, and room for so many keys.
     pub fn add_view(&mut self, layout: &Arc<RowLayout>, delay: Micros, ttl: Option<Micros>, keys: usize) {
-        let rows = Vec::with_capacity(keys);
+        self.rows.reserve(keys);
+        let rows = self.rows.len()..self.rows.len();
         self.views.push(Found::Rows(FoundView { layout: Arc::clone(layout), delay, ttl, rows }));
     }
 
@@ -110,7 +117,8 @@ impl FoundRows {
                     let start = self.bytes.len();
                     if view.rows.is_empty() {
                         // Most rows of a view are about as long as its first.
-                        self.bytes.reserve(record.len() * view.rows.capacity());
+                        let room = record.len().saturating_mul(self.rows.capacity() - self.rows.len());
+                        self.bytes.reserve(room.min(MOST_ROOM));
                     }
                     self.bytes.extend_from_slice(record);
                     let is_outside = status_of(Some((RowStamp::at(event), false)), view.ttl, self.as_of)
@@ -128,7 +136,8 @@ impl FoundRows {
             }
             Some(_) => return Err(corrupt("its head is not that of a row")),
         };
-        view.rows.push(row);
+        self.rows.push(row);
+        view.rows.end += 1;
         Ok(())
     }
 }
@@ -202,7 +211,7 @@ impl OnlineRows for FoundRows {
             Found::Windows(asked, keys) => asked.cell(keys.get(key).ok_or_else(none)?, feature),
             Found::Rows(view) => {
                 let (ty, shape) = view.layout.feature(feature).ok_or_else(none)?;
-                let row = view.rows.get(key).ok_or_else(none)?;
+                let row = self.rows[view.rows.clone()].get(key).ok_or_else(none)?;
                 self.cell(view, row, feature, |bytes| value(shape, ty, bytes))
             }
         }
@@ -225,7 +234,7 @@ impl OnlineRows for FoundRows {
             }
         };
         let (ty, shape) = view.layout.feature(feature).ok_or_else(none)?;
-        let rows = view.rows.get(keys).ok_or_else(none)?;
+        let rows = self.rows[view.rows.clone()].get(keys).ok_or_else(none)?;
         // The most usual types have loops of their own, which don't look at the type row by row.
         match shape {
             Shape::Int64 => {
