@@ -11,7 +11,7 @@ use lodestore_core::types::{FeatureType, Value};
 use lodestore_core::{Error, Result};
 
 use super::column::ColumnBuilder;
-use super::layout::{RowLayout, Shape};
+use super::layout::{Field, Place, RowLayout, Shape};
 use super::state::read_state;
 use super::value::{Record, array, corrupt};
 use super::view::{ROW_HEAD, row_order};
@@ -153,6 +153,20 @@ impl FoundView {
         let slots: Vec<Option<FeatureSlot>> = (0..self.layout.types.len()).map(slot).collect::<Result<_>>()?;
         Ok(FoundRow::Several(slots.into()))
     }
+
+    #[cold]
+    fn cell_of_several<'a>(
+        &'a self,
+        slots: &'a [Option<FeatureSlot>],
+        feature: usize,
+        as_of: EventTime,
+    ) -> Result<OnlineCell<'a>> {
+        let (ty, field) = self.layout.feature(feature).ok_or_else(none)?;
+        let slot = slots[feature].as_ref();
+        let row = slot.map(|(stamp, bytes)| (*stamp, bytes.is_none()));
+        let read = || field.value(ty, slot.and_then(|(_, bytes)| bytes.as_deref()));
+        OnlineCell::of(row, self.ttl, as_of, read)
+    }
 }
 
 impl FoundRows {
@@ -160,33 +174,31 @@ impl FoundRows {
         self.views.get(view).ok_or_else(none)
     }
 
-    /// Returns the cell of a feature in a row; `value` reads its stored bytes.
+    /// Returns the cell of a feature in a row; `read` takes its value out of a record.
     #[inline]
     fn cell<'a>(
         &'a self,
         view: &'a FoundView,
         row: &'a FoundRow,
         feature: usize,
-        value: impl Fn(&'a [u8]) -> Result<Value<'a>>,
+        read: impl Fn(Record<'a>) -> Result<Option<Value<'a>>>,
     ) -> Result<OnlineCell<'a>> {
-        Ok(match row {
-            FoundRow::Nothing => OnlineCell { status: FeatureStatus::NotFound, value: None, event_time: None },
+        match row {
+            FoundRow::Nothing => Ok(OnlineCell { status: FeatureStatus::NotFound, value: None, event_time: None }),
             FoundRow::One { record, event, is_outside } => {
-                let record = Record::checked(&view.layout.record, &self.bytes[record.clone()]);
-                let (status, value) = match record.slot(feature)? {
-                    _ if *is_outside => (FeatureStatus::OutsideMaxAge, None),
-                    None => (FeatureStatus::NullValue, None),
-                    Some(bytes) => (FeatureStatus::Present, Some(value(bytes)?)),
+                let (status, value) = if *is_outside {
+                    (FeatureStatus::OutsideMaxAge, None)
+                } else {
+                    match read(Record::checked(&view.layout.record, &self.bytes[record.clone()]))? {
+                        None => (FeatureStatus::NullValue, None),
+                        some => (FeatureStatus::Present, some),
+                    }
                 };
-                OnlineCell { status, value, event_time: Some(*event).filter(|&event| event != EventTime::MIN) }
+                let event_time = if *event == EventTime::MIN { None } else { Some(*event) };
+                Ok(OnlineCell { status, value, event_time })
             }
-            FoundRow::Several(slots) => {
-                let slot = slots[feature].as_ref();
-                let stamp = slot.map(|(stamp, bytes)| (*stamp, bytes.is_none()));
-                let read = || slot.and_then(|(_, bytes)| bytes.as_deref()).map(&value).transpose();
-                OnlineCell::of(stamp, view.ttl, self.as_of, read)?
-            }
-        })
+            FoundRow::Several(slots) => view.cell_of_several(slots, feature, self.as_of),
+        }
     }
 
     fn append<'a>(
@@ -195,11 +207,11 @@ impl FoundRows {
         rows: &'a [FoundRow],
         feature: usize,
         out: &mut Vec<OnlineCell<'a>>,
-        value: impl Fn(&'a [u8]) -> Result<Value<'a>>,
+        read: impl Fn(Record<'a>) -> Result<Option<Value<'a>>>,
     ) -> Result<()> {
         out.reserve(rows.len());
         for row in rows {
-            out.push(self.cell(view, row, feature, &value)?);
+            out.push(self.cell(view, row, feature, &read)?);
         }
         Ok(())
     }
@@ -210,9 +222,9 @@ impl OnlineRows for FoundRows {
         match self.view(view)? {
             Found::Windows(asked, keys) => asked.cell(keys.get(key).ok_or_else(none)?, feature),
             Found::Rows(view) => {
-                let (ty, shape) = view.layout.feature(feature).ok_or_else(none)?;
+                let (ty, field) = view.layout.feature(feature).ok_or_else(none)?;
                 let row = self.rows[view.rows.clone()].get(key).ok_or_else(none)?;
-                self.cell(view, row, feature, |bytes| value(shape, ty, bytes))
+                self.cell(view, row, feature, |record| field.value(ty, record.slot(feature)?))
             }
         }
     }
@@ -233,17 +245,17 @@ impl OnlineRows for FoundRows {
                 return Ok(());
             }
         };
-        let (ty, shape) = view.layout.feature(feature).ok_or_else(none)?;
+        let (ty, field) = view.layout.feature(feature).ok_or_else(none)?;
         let rows = self.rows[view.rows.clone()].get(keys).ok_or_else(none)?;
-        // The most usual types have loops of their own, which don't look at the type row by row.
-        match shape {
-            Shape::Int64 => {
-                self.append(view, rows, feature, out, |bytes| Ok(Value::Int64(i64::from_le_bytes(array(bytes)?))))
-            }
-            Shape::Float64 => {
-                self.append(view, rows, feature, out, |bytes| Ok(Value::Float64(f64::from_le_bytes(array(bytes)?))))
-            }
-            shape => self.append(view, rows, feature, out, |bytes| value(shape, ty, bytes)),
+        // The most usual types have loops of their own, which don't look at type and place row by row.
+        match (&field.shape, field.place) {
+            (Shape::Int64, Place::Fixed { at, .. }) => self.append(view, rows, feature, out, |record| {
+                Ok(record.fixed(feature, at)?.map(|bytes| Value::Int64(i64::from_le_bytes(bytes))))
+            }),
+            (Shape::Float64, Place::Fixed { at, .. }) => self.append(view, rows, feature, out, |record| {
+                Ok(record.fixed(feature, at)?.map(|bytes| Value::Float64(f64::from_le_bytes(bytes))))
+            }),
+            _ => self.append(view, rows, feature, out, |record| field.value(ty, record.slot(feature)?)),
         }
     }
 }
@@ -253,7 +265,14 @@ fn none() -> Error {
     Error::internal("there is no such view, key or feature in what was asked")
 }
 
-/// Reads a value by its stored bytes.
+impl Field {
+    /// Reads a value by its stored bytes, `None` where it is null.
+    #[inline]
+    fn value<'a>(&self, ty: &FeatureType, bytes: Option<&'a [u8]>) -> Result<Option<Value<'a>>> {
+        bytes.map(|bytes| value(&self.shape, ty, bytes)).transpose()
+    }
+}
+
 #[inline]
 fn value<'a>(shape: &Shape, ty: &FeatureType, bytes: &'a [u8]) -> Result<Value<'a>> {
     Ok(match shape {

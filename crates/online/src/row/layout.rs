@@ -29,9 +29,9 @@ impl RowLayout {
         &self.types
     }
 
-    /// Returns the type of a feature, and what its bytes are.
-    pub(super) fn feature(&self, feature: usize) -> Option<(&FeatureType, &Shape)> {
-        Some((self.types.get(feature)?, &self.record.fields.get(feature)?.shape))
+    /// Returns the type of a feature, and where and how its values lie.
+    pub(super) fn feature(&self, feature: usize) -> Option<(&FeatureType, &Field)> {
+        Some((self.types.get(feature)?, self.record.fields.get(feature)?))
     }
 }
 
