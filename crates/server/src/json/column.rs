@@ -170,7 +170,7 @@ mod tests {
         for items in [&[1, 1, 2][..], &[1, 1, 2], &[1, 2, 2], &[1, 2], &[], &[], &[3]] {
             let mut out = vec![b'['];
             list.write(&mut out, items.iter().copied(), |text, item| {
-                text.extend_from_slice(format!("{item},").as_bytes())
+                text.extend_from_slice(format!("{item},").as_bytes());
             });
             out.push(b']');
             assert_eq!(serde_json::from_slice::<Vec<i32>>(&out).unwrap(), items);
