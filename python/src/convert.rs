@@ -13,6 +13,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use lodestore::core::Error;
 use lodestore::core::types::{FeatureType, Value};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 
 use crate::error::Result;
@@ -96,7 +97,9 @@ fn type_of(value: &Given<'_>) -> Option<FeatureType> {
 
 /// None, and what pandas puts for a missing time.
 fn is_missing(value: &Given<'_>) -> bool {
-    value.is_none() || value.get_type().name().is_ok_and(|name| name == "NaTType")
+    // The name of a type is a new text each time: values of the usual types are not asked for it.
+    let is_usual = value.is_exact_instance_of::<PyInt>() || value.is_exact_instance_of::<PyString>();
+    !is_usual && (value.is_none() || value.get_type().name().is_ok_and(|name| name == "NaTType"))
 }
 
 /// The row of the first value that is not of the type.
@@ -258,7 +261,8 @@ fn micros(value: &Given<'_>) -> PyResult<i64> {
 
 /// Returns UTC microseconds as an aware datetime.
 pub(crate) fn moment(py: Python<'_>, micros: i64) -> PyResult<Bound<'_, PyAny>> {
-    py.import("lodestore._rows")?.call_method1("moment", (micros,))
+    static MOMENT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    MOMENT.import(py, "lodestore._rows", "moment")?.call1((micros,))
 }
 
 /// Returns a decimal.Decimal, int or text times ten to the scale, if it is exact and fits.
@@ -278,24 +282,37 @@ fn decimal(value: &Given<'_>, precision: u8, scale: i8) -> Option<i128> {
     (unscaled.unsigned_abs() < 10_u128.pow(u32::from(precision))).then_some(unscaled)
 }
 
+/// An item of a list that is being made, or why there is none.
+pub(crate) struct Item<'py>(pub(crate) Result<Given<'py>>);
+
+impl<'py> IntoPyObject<'py> for Item<'py> {
+    type Target = PyAny;
+    type Output = Given<'py>;
+    type Error = PyErr;
+
+    #[inline]
+    fn into_pyobject(self, _: Python<'py>) -> PyResult<Given<'py>> {
+        Ok(self.0?)
+    }
+}
+
 /// Returns an array's values as a list of Python values.
 pub(crate) fn to_list<'py>(py: Python<'py>, array: &ArrayRef) -> Result<Bound<'py, PyList>> {
-    let values = (0..array.len()).map(|row| to_value(py, array.as_ref(), row)).collect::<Result<Vec<_>>>()?;
-    Ok(PyList::new(py, values)?)
+    Ok(PyList::new(py, (0..array.len()).map(|row| Item(to_value(py, array.as_ref(), row))))?)
 }
 
 fn to_value<'py>(py: Python<'py>, array: &dyn Array, row: usize) -> Result<Bound<'py, PyAny>> {
     match Value::of(array, row) {
-        Ok(value) => from_value(py, value),
+        Ok(value) => from_value(py, value.as_ref()),
         Err(_) => other_value(py, array, row, array.data_type()),
     }
 }
 
 /// Returns a value of a feature, or None.
 #[inline]
-pub(crate) fn from_value<'py>(py: Python<'py>, value: Option<Value<'_>>) -> Result<Bound<'py, PyAny>> {
+pub(crate) fn from_value<'py>(py: Python<'py>, value: Option<&Value<'_>>) -> Result<Bound<'py, PyAny>> {
     let Some(value) = value else { return Ok(py.None().into_bound(py)) };
-    Ok(match value {
+    Ok(match *value {
         Value::Bool(value) => PyBool::new(py, value).to_owned().into_any(),
         Value::Int32(value) => value.into_pyobject(py).map_err(PyErr::from)?.into_any(),
         Value::Int64(value) => value.into_pyobject(py).map_err(PyErr::from)?.into_any(),
@@ -311,7 +328,7 @@ pub(crate) fn from_value<'py>(py: Python<'py>, value: Option<Value<'_>>) -> Resu
             let text = Decimal128Type::format_decimal(unscaled, DECIMAL128_MAX_PRECISION, scale);
             py.import("decimal")?.getattr("Decimal")?.call1((text,))?
         }
-        Value::Nested(array) => nested(py, array.as_ref())?,
+        Value::Nested(ref array) => nested(py, array.as_ref())?,
     })
 }
 

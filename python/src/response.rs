@@ -5,13 +5,14 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use lodestore::core::Error;
 use lodestore::core::online::OnlineCell;
+use lodestore::core::time::EventTime;
 use lodestore::core::types::Value;
 use lodestore::{OnlineAnswer, OnlinePlan, PlannedKey};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyCapsule, PyDict, PyList, PyString};
 
 use crate::arrow_stream::{schema_capsule, table_capsule};
-use crate::convert::{from_value, moment, to_list};
+use crate::convert::{Item, from_value, moment, to_list};
 use crate::error::Result;
 
 /// A plan, and the names of its columns as Python has them.
@@ -21,16 +22,21 @@ pub(crate) struct PyOnlinePlan {
     names: Vec<Py<PyString>>,
     key_names: Vec<Py<PyString>>,
     key_schema: SchemaRef,
+    /// The keys, then the features, without values. Answers begin as copies of it, which have all their entries and
+    /// their room; it is never handed out itself.
+    columns: Py<PyDict>,
 }
 
 impl PyOnlinePlan {
-    pub(crate) fn new(py: Python<'_>, plan: Arc<OnlinePlan>) -> Self {
+    pub(crate) fn new(py: Python<'_>, plan: Arc<OnlinePlan>) -> Result<Self> {
         let text = |name: &str| PyString::intern(py, name).unbind();
-        let names = plan.columns().iter().map(|column| text(&column.name)).collect();
-        let key_names = plan.key_columns().iter().map(|key| text(&key.name)).collect();
+        let names: Vec<_> = plan.columns().iter().map(|column| text(&column.name)).collect();
+        let key_names: Vec<_> = plan.key_columns().iter().map(|key| text(&key.name)).collect();
+        let columns = PyDict::new(py);
+        key_names.iter().chain(&names).try_for_each(|name| columns.set_item(name, py.None()))?;
         let field = |key: &PlannedKey| Field::new(&key.name, key.key_type.feature_type().to_arrow(), true);
         let key_schema = Arc::new(Schema::new(plan.key_columns().iter().map(field).collect::<Vec<_>>()));
-        Self { plan, names, key_names, key_schema }
+        Ok(Self { plan, names, key_names, key_schema, columns: columns.unbind() })
     }
 
     /// Returns the names of the caller's key columns.
@@ -57,14 +63,13 @@ impl PyOnlineResponse {
         py: Python<'py>,
         dict: &Bound<'py, PyDict>,
         suffix: Option<&str>,
-        item: impl Fn(OnlineCell<'_>) -> Result<Bound<'py, PyAny>>,
+        mut item: impl FnMut(&OnlineCell<'_>) -> Result<Bound<'py, PyAny>>,
     ) -> Result<()> {
-        let mut items = Vec::with_capacity(self.answer.len());
+        let mut cells = Vec::with_capacity(self.answer.len());
         for (column, name) in self.plan.get().names.iter().enumerate() {
-            for row in 0..self.answer.len() {
-                items.push(item(self.answer.cell(column, row)?)?);
-            }
-            let list = PyList::new(py, items.drain(..))?;
+            cells.clear();
+            self.answer.cells(column, &mut cells)?;
+            let list = PyList::new(py, cells.iter().map(|cell| Item(item(cell))))?;
             match suffix {
                 None => dict.set_item(name, list)?,
                 Some(suffix) => dict.set_item(format!("{}{suffix}", name.bind(py).to_str()?), list)?,
@@ -91,16 +96,26 @@ impl PyOnlineResponse {
     }
 
     fn to_dict<'py>(&self, py: Python<'py>, include_event_timestamps: bool) -> Result<Bound<'py, PyDict>> {
-        let columns = PyDict::new(py);
-        let rows = self.answer.rows();
+        let (rows, plan) = (self.answer.rows(), self.plan.get());
+        let has_keys_alone = Arc::ptr_eq(rows.schema_ref(), &plan.key_schema);
+        let columns = if has_keys_alone { plan.columns.bind(py).copy()? } else { PyDict::new(py) };
         for (field, array) in rows.schema_ref().fields().iter().zip(rows.columns()) {
             columns.set_item(field.name(), to_list(py, array)?)?;
         }
-        self.put_lists(py, &columns, None, |cell| from_value(py, cell.value))?;
+        self.put_lists(py, &columns, None, |cell| from_value(py, cell.value.as_ref()))?;
         if include_event_timestamps {
-            let none = || py.None().into_bound(py);
-            let time = |cell: OnlineCell<'_>| {
-                Ok(cell.event_time.map_or_else(|| Ok(none()), |time| moment(py, time.as_micros()))?)
+            // Rows next to each other often have the same time: one object stands for it.
+            let mut last: Option<(EventTime, Bound<'py, PyAny>)> = None;
+            let time = |cell: &OnlineCell<'_>| {
+                let Some(time) = cell.event_time else { return Ok(py.None().into_bound(py)) };
+                if let Some((known, same)) = &last
+                    && *known == time
+                {
+                    return Ok(same.clone());
+                }
+                let made = moment(py, time.as_micros())?;
+                last = Some((time, made.clone()));
+                Ok(made)
             };
             self.put_lists(py, &columns, Some("__ts"), time)?;
         }

@@ -12,7 +12,7 @@ use lodestore::core::rows::TimeColumns;
 use lodestore::core::types::FeatureType;
 use lodestore::{Frame, OnlinePlan};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyString};
 use pyo3_arrow::input::AnyRecordBatch;
 
 use crate::convert::{column, inferred_type};
@@ -77,24 +77,50 @@ pub(crate) fn batch(rows: &Bound<'_, PyAny>, declared: &Declared<'_>) -> Result<
     Ok(concat_batches(&schema, &batches).map_err(lodestore::core::Error::from)?)
 }
 
-/// Reads the rows of an online request, also as the list of dicts that the caller has.
+/// Reads the rows of an online request, also as the list of dicts or the dict of lists that the caller has.
 pub(crate) fn online_rows(rows: &Bound<'_, PyAny>, plan: &PyOnlinePlan) -> Result<RecordBatch> {
     let declared = Declared::KeysOf(&plan.plan);
-    let Ok(list) = rows.cast::<PyList>() else { return batch(rows, &declared) };
-    if let Some(keys) = keys_alone(list, plan)? {
-        return Ok(keys);
-    }
-    let rows = rows.py().import("lodestore._rows")?.call_method1("rows_of", ("entity_rows", list))?;
-    batch(&rows, &declared)
+    let keys = if let Ok(list) = rows.cast_exact::<PyList>() {
+        keys_of_rows(list, plan.key_names())?
+    } else if let Ok(columns) = rows.cast_exact::<PyDict>() {
+        keys_of_columns(columns, plan.key_names())?
+    } else {
+        return batch(rows, &declared);
+    };
+    let Some(keys) = keys else {
+        let rows = rows.py().import("lodestore._rows")?.call_method1("rows_of", ("entity_rows", rows))?;
+        return batch(&rows, &declared);
+    };
+    let columns = plan.plan.key_columns().iter().zip(&keys);
+    let arrays = columns.map(|(key, values)| column(&key.name, values, Some(&key.key_type.feature_type())));
+    let keys = RecordBatch::try_new(plan.key_schema(), arrays.collect::<Result<_>>()?);
+    Ok(keys.map_err(lodestore::core::Error::from)?)
 }
 
-/// Reads dicts that have the keys of a plan and nothing else, as most requests do; `None` for any other.
-fn keys_alone(rows: &Bound<'_, PyList>, plan: &PyOnlinePlan) -> Result<Option<RecordBatch>> {
-    let names = plan.key_names();
+type Columns<'py> = Vec<Vec<Bound<'py, PyAny>>>;
+
+/// Reads lists that are keys in their order and nothing else, as most requests have them; `None` for any other.
+fn keys_of_columns<'py>(columns: &Bound<'py, PyDict>, names: &[Py<PyString>]) -> Result<Option<Columns<'py>>> {
+    if names.is_empty() || columns.len() != names.len() {
+        return Ok(None);
+    }
+    let mut values: Columns<'py> = Vec::with_capacity(names.len());
+    for (name, (given, list)) in names.iter().zip(columns) {
+        let Ok(list) = list.cast_into_exact::<PyList>() else { return Ok(None) };
+        if !given.eq(name)? || values.first().is_some_and(|first| first.len() != list.len()) {
+            return Ok(None);
+        }
+        values.push(list.iter().collect());
+    }
+    Ok(Some(values))
+}
+
+/// Reads dicts that have keys and nothing else, as most requests do; `None` for any other.
+fn keys_of_rows<'py>(rows: &Bound<'py, PyList>, names: &[Py<PyString>]) -> Result<Option<Columns<'py>>> {
     if rows.is_empty() || names.is_empty() {
         return Ok(None);
     }
-    let mut values: Vec<Vec<Bound<'_, PyAny>>> = names.iter().map(|_| Vec::with_capacity(rows.len())).collect();
+    let mut values: Columns<'py> = names.iter().map(|_| Vec::with_capacity(rows.len())).collect();
     for row in rows {
         let Ok(row) = row.cast_exact::<PyDict>() else { return Ok(None) };
         if row.len() != names.len() {
@@ -105,10 +131,7 @@ fn keys_alone(rows: &Bound<'_, PyList>, plan: &PyOnlinePlan) -> Result<Option<Re
             values.push(value);
         }
     }
-    let keys = plan.plan.key_columns().iter().zip(&values);
-    let arrays = keys.map(|(key, values)| column(&key.name, values, Some(&key.key_type.feature_type())));
-    let keys = RecordBatch::try_new(plan.key_schema(), arrays.collect::<Result<_>>()?);
-    Ok(Some(keys.map_err(lodestore::core::Error::from)?))
+    Ok(Some(values))
 }
 
 fn from_columns(columns: &Bound<'_, PyDict>, declared: &Declared<'_>) -> Result<RecordBatch> {

@@ -18,7 +18,7 @@ use lodestore::{
 };
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::{PyDict, PyList, PyString};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use serde_json::{Value, json};
 
 use crate::arrow_stream::PyArrowTable;
@@ -273,9 +273,7 @@ impl PyFeatureStore {
         features: &Bound<'py, PyAny>,
         full: bool,
     ) -> Result<Bound<'py, PyOnlinePlan>> {
-        let list = features.cast::<PyList>().ok();
-        let asked = list.map_or_else(|| features.clone(), |list| list.to_tuple().into_any());
-        let key = (asked, full).into_pyobject(py)?;
+        let key = (features, full).into_pyobject(py)?;
         let plans = self.plans.bind(py);
         if let Some(known) = plans.get_item(&key)? {
             let known = known.cast_into::<PyOnlinePlan>().map_err(PyErr::from)?;
@@ -283,18 +281,18 @@ impl PyFeatureStore {
                 return Ok(known);
             }
         }
-        let prepared = match list {
-            Some(list) => {
-                let refs = list.iter().map(|item| item.extract::<PyBackedStr>()).collect::<PyResult<Vec<_>>>()?;
+        let prepared = match features.cast::<PyTuple>() {
+            Ok(asked) => {
+                let refs = asked.iter().map(|item| item.extract::<PyBackedStr>()).collect::<PyResult<Vec<_>>>()?;
                 let refs: Vec<&str> = refs.iter().map(|text| &**text).collect();
                 wait_if_needed(py, self.store.online_plan(AskedFeatures::Refs(&refs), names(full)))?
             }
-            None => {
+            Err(_) => {
                 let service = features.extract::<PyBackedStr>()?;
                 wait_if_needed(py, self.store.online_plan(AskedFeatures::Service(&service), names(full)))?
             }
         };
-        let plan = Bound::new(py, PyOnlinePlan::new(py, prepared))?;
+        let plan = Bound::new(py, PyOnlinePlan::new(py, prepared)?)?;
         if plans.len() >= MOST_PLANS {
             plans.clear();
         }
@@ -343,8 +341,11 @@ fn names(full: bool) -> ColumnNames {
 }
 
 fn wanted_features(features: &Bound<'_, PyAny>) -> Result<Features> {
-    match features.cast::<PyList>() {
-        Ok(list) => Ok(Features::parse(&list.extract::<Vec<String>>()?)?),
+    match features.cast::<PyTuple>() {
+        Ok(asked) => {
+            let refs = asked.iter().map(|item| item.extract::<String>()).collect::<PyResult<Vec<_>>>()?;
+            Ok(Features::parse(&refs)?)
+        }
         Err(_) => Ok(Features::Service(features.extract::<String>()?.parse()?)),
     }
 }

@@ -211,6 +211,37 @@ def test_many_keys_are_read_as_one(store):
     assert many.to_arrow().num_rows == 10_000
 
 
+def test_an_answer_is_the_caller_s_own(store):
+    def read(rows):
+        return store.get_online_features(FEATURES, rows).to_dict()
+
+    expected = {"driver_id": [1001], "trips": [12], "conv_rate": [None]}
+    first = read([{"driver_id": 1001}])
+    assert first == expected
+    first["trips"].append("mine")
+    first["more"] = []
+    del first["driver_id"]
+    for rows in ([{"driver_id": 1001}], {"driver_id": [1001]}, ({"driver_id": 1001},)):
+        again = read(rows)
+        assert again == expected
+        assert list(again) == list(expected)
+    response = store.get_online_features(FEATURES, {"driver_id": [1001]})
+    one, other = response.to_dict(), response.to_dict()
+    assert one == other == expected
+    assert all(one[name] is not other[name] for name in one)
+
+
+def test_other_columns_stay_in_the_caller_s_order(store):
+    rows = {"note": ["a", "b"], "driver_id": [1001, 7]}
+    answer = store.get_online_features(FEATURES[:1], rows).to_dict()
+    assert answer == rows | {"trips": [12, None]}
+    assert list(answer) == ["note", "driver_id", "trips"]
+    with pytest.raises(InvalidError, match="the same number of values"):
+        store.get_online_features(FEATURES, {"driver_id": [1001], "note": []})
+    with pytest.raises(InvalidError, match="must be a list"):
+        store.get_online_features(FEATURES, {"driver_id": 1001})
+
+
 def test_reads_can_be_awaited(store):
     async def read(rows):
         answers = [store.get_online_features_async(FEATURES, rows) for _ in range(5)]

@@ -89,6 +89,20 @@ impl Default for ViewCounts {
     }
 }
 
+impl ViewCounts {
+    fn add(&self, found: &Found) {
+        for (all, more) in self.counts.iter().zip(found.counts) {
+            if more > 0 {
+                all.fetch_add(more, Ordering::Relaxed);
+            }
+        }
+        // Most requests see nothing newer: a plain load is cheaper than a write to a shared line.
+        if self.newest.load(Ordering::Relaxed) < found.newest.as_micros() {
+            self.newest.fetch_max(found.newest.as_micros(), Ordering::Relaxed);
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Views(RwLock<HashMap<String, Arc<ViewCounts>>>);
 
@@ -171,23 +185,23 @@ impl Metrics {
 
     /// Counts what was found in each view of a request.
     pub fn found_in_views(&self, request: &FeatureRequest, found: &[Found]) {
+        // Looked up under one lock: all requests come by here.
+        let known = self.views.0.read().unwrap_or_else(PoisonError::into_inner);
+        let mut new = Vec::new();
         for (view, found) in request.views.iter().zip(found) {
-            self.found(view.version.name().as_str(), found);
+            let name = view.version.name().as_str();
+            match known.get(name) {
+                Some(counts) => counts.add(found),
+                None => new.push((name, found)),
+            }
         }
+        drop(known);
+        new.into_iter().for_each(|(name, found)| self.found(name, found));
     }
 
     /// Counts what was found in a view.
     pub fn found(&self, view: &str, found: &Found) {
-        let counts = self.views.get(view);
-        for (all, more) in counts.counts.iter().zip(found.counts) {
-            if more > 0 {
-                all.fetch_add(more, Ordering::Relaxed);
-            }
-        }
-        // Most requests see nothing newer: a plain load is cheaper than a write to a shared line.
-        if counts.newest.load(Ordering::Relaxed) < found.newest.as_micros() {
-            counts.newest.fetch_max(found.newest.as_micros(), Ordering::Relaxed);
-        }
+        self.views.get(view).add(found);
     }
 
     /// Returns all in the text form of OpenMetrics.

@@ -16,6 +16,12 @@ use crate::auth::{Action, Authorizer, Caller, credential};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 
+/// Answers of so many values take about a millisecond: a thread that answers others too may not be held up for longer.
+const VALUES_AT_ONCE: usize = 10_000;
+
+/// To find a key's row in a view takes as long as to write so many values.
+const VALUES_A_ROW: usize = 8;
+
 /// What all requests of a server share: HTTP and gRPC alike.
 #[derive(Debug)]
 pub struct AppState {
@@ -28,6 +34,7 @@ pub struct AppState {
     /// Who may do what.
     pub authorizer: Arc<dyn Authorizer>,
     in_flight: Semaphore,
+    long_answers: Semaphore,
     buffered: AtomicUsize,
     is_draining: AtomicBool,
     pub(crate) materializing: Mutex<BTreeSet<String>>,
@@ -41,6 +48,7 @@ impl AppState {
             store,
             metrics: Metrics::new(),
             in_flight: Semaphore::new(limits.in_flight),
+            long_answers: Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)),
             limits,
             authorizer,
             buffered: AtomicUsize::new(0),
@@ -100,31 +108,41 @@ impl AppState {
         T: Send + 'static,
         W: Future<Output = Result<T>> + Send + 'static,
     {
-        let (work, runtime) = (work(Arc::clone(&self.store)), Handle::current());
-        let done = tokio::task::spawn_blocking(move || runtime.block_on(work)).await;
-        done.map_err(|e| Error::internal("a write ended early").with_source(e))?
+        apart(work(Arc::clone(&self.store))).await
     }
 
-    /// Reads features, and measures how long that takes.
+    /// Reads features, measures how long that takes, and makes of them what is sent. What is much work is done on
+    /// another thread, at most one for each core: those that answer requests go on.
     ///
     /// # Errors
-    /// `Invalid` for more values than an answer may have; else as [`FeatureStore::online_features`].
-    pub(crate) async fn read(
-        &self,
+    /// `Invalid` for more values than an answer may have; else as [`FeatureStore::online_features`], and those of
+    /// `make`.
+    pub(crate) async fn answer<T: Send + 'static>(
+        self: &Arc<Self>,
         plan: &Arc<OnlinePlan>,
         keys: RecordBatch,
         defaults: Defaults,
-    ) -> Result<OnlineAnswer> {
+        make: impl FnOnce(&Self, &OnlineAnswer) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let (rows, columns, most) = (keys.num_rows(), plan.columns().len(), self.limits.values);
         if rows.saturating_mul(columns) > most {
             return Err(Error::invalid(format!(
                 "the request asks for {columns} features of {rows} rows; at most {most} values are answered at once"
             )));
         }
-        let reading = Stopwatch::start();
-        let answer = self.store.online_features(plan, keys, defaults).await?;
-        self.metrics.store_read(reading.elapsed());
-        Ok(answer)
+        let is_long = rows * columns.max(plan.request().views.len() * VALUES_A_ROW) > VALUES_AT_ONCE;
+        let (state, plan) = (Arc::clone(self), Arc::clone(plan));
+        let work = async move {
+            let reading = Stopwatch::start();
+            let answer = state.store.online_features(&plan, keys, defaults).await?;
+            state.metrics.store_read(reading.elapsed());
+            make(&state, &answer)
+        };
+        if !is_long {
+            return work.await;
+        }
+        let _turn = self.long_answers.acquire().await;
+        apart(work).await
     }
 
     /// Counts bytes that are being received or sent, until the answer is dropped.
@@ -142,6 +160,13 @@ impl AppState {
     pub(crate) fn drain(&self) {
         self.is_draining.store(true, Ordering::Relaxed);
     }
+}
+
+/// Works on a thread that may take its time.
+async fn apart<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let runtime = Handle::current();
+    let done = tokio::task::spawn_blocking(move || runtime.block_on(work)).await;
+    done.map_err(|e| Error::internal("a request's work ended early").with_source(e))?
 }
 
 /// Bytes of a body that is being received or sent.

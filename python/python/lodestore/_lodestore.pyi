@@ -82,7 +82,7 @@ class FeatureStore:
     def historical_features(
         self,
         questions: Rows | str | PathLike[str] | None,
-        features: list[str] | str,
+        features: tuple[str, ...] | str,
         full_feature_names: bool,
         start_us: int | None,
         end_us: int | None,
@@ -130,8 +130,8 @@ class FeatureStore:
 
     def online_features(
         self,
-        features: list[str] | str,
-        rows: Rows | Sequence[Mapping[str, object]],
+        features: tuple[str, ...] | str,
+        rows: Rows | Sequence[Mapping[str, object]] | Mapping[str, object],
         full_feature_names: bool,
         use_defaults: bool,
     ) -> OnlineResponse:

@@ -672,7 +672,7 @@ class FeatureStore:
         >>> answer.to_dict()
         {'driver_id': [1001], 'trips': [12]}
         """
-        rows = entity_rows if type(entity_rows) is list else rows_of("entity_rows", entity_rows)
+        rows = entity_rows if type(entity_rows) in (list, dict) else rows_of("entity_rows", entity_rows)
         return OnlineResponse(self._store.online_features(_asked(features), rows, full_feature_names, use_defaults))
 
     async def get_online_features_async(
@@ -813,12 +813,12 @@ def _questions(entity_df: Frame | str | os.PathLike[str]) -> Rows | str | Path:
     return rows_of("entity_df", entity_df)
 
 
-def _asked(features: Sequence[str] | FeatureService) -> list[str] | str:
+def _asked(features: Sequence[str] | FeatureService) -> tuple[str, ...] | str:
     if isinstance(features, FeatureService):
         return features.name
     if not isinstance(features, (list, tuple)):
         raise TypeError(f"features must be a list of text 'view:feature' or a FeatureService, not {features!r}")
-    return list(features)
+    return tuple(features)
 
 
 def _views(names: Sequence[str] | None) -> list[str] | None:

@@ -5,6 +5,7 @@ mod state;
 pub mod windows;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -123,22 +124,19 @@ impl OnlineColumn {
     /// # Errors
     /// `Corrupt` if a stored row is damaged; `Internal` if there is no such view or feature.
     pub fn of(found: &dyn OnlineRows, view: usize, keys: usize, feature: usize, ty: &FeatureType) -> Result<Self> {
-        Self::from_cells(ty, keys, |key| found.get(view, key, feature))
+        let mut cells = Vec::with_capacity(keys);
+        found.cells(view, 0..keys, feature, &mut cells)?;
+        Self::from_cells(ty, cells)
     }
 
-    /// Returns the column of so many cells with values of a type.
+    /// Returns the column of cells with values of a type.
     ///
     /// # Errors
-    /// Those of `cell`; `Internal` for a value of another type.
-    pub fn from_cells<'a>(
-        ty: &FeatureType,
-        keys: usize,
-        cell: impl Fn(usize) -> Result<OnlineCell<'a>>,
-    ) -> Result<Self> {
-        let mut values = ValueBuilder::new(ty, keys);
-        let (mut statuses, mut event_times) = (Vec::with_capacity(keys), Vec::with_capacity(keys));
-        for key in 0..keys {
-            let cell = cell(key)?;
+    /// `Internal` for a value of another type.
+    pub fn from_cells(ty: &FeatureType, cells: Vec<OnlineCell<'_>>) -> Result<Self> {
+        let mut values = ValueBuilder::new(ty, cells.len());
+        let (mut statuses, mut event_times) = (Vec::with_capacity(cells.len()), Vec::with_capacity(cells.len()));
+        for cell in cells {
             values.push(cell.value)?;
             statuses.push(cell.status);
             event_times.push(cell.event_time);
@@ -196,6 +194,24 @@ pub trait OnlineRows: fmt::Debug + Send + Sync {
     /// # Errors
     /// `Corrupt` if the stored row is damaged; `Internal` if there is no such view, key or feature.
     fn get(&self, view: usize, key: usize, feature: usize) -> Result<OnlineCell<'_>>;
+
+    /// Appends what was found for a feature of some keys, key by key. A store may find its way to the feature once
+    /// rather than for each key; the cells are those of [`OnlineRows::get`].
+    ///
+    /// # Errors
+    /// As [`OnlineRows::get`].
+    fn cells<'a>(
+        &'a self,
+        view: usize,
+        keys: Range<usize>,
+        feature: usize,
+        out: &mut Vec<OnlineCell<'a>>,
+    ) -> Result<()> {
+        for key in keys {
+            out.push(self.get(view, key, feature)?);
+        }
+        Ok(())
+    }
 }
 
 /// How far a view has been materialised. It moves in the same commit as the rows (rule M2).

@@ -4,18 +4,21 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use lodestore_core::online::windows::{Asked, FoundKey};
-use lodestore_core::online::{OnlineCell, OnlineRows};
+use lodestore_core::online::{FeatureStatus, OnlineCell, OnlineRows, status_of};
 use lodestore_core::rows::RowStamp;
 use lodestore_core::time::{EventTime, Micros};
 use lodestore_core::types::{FeatureType, Value};
 use lodestore_core::{Error, Result};
 
 use super::column::ColumnBuilder;
-use super::layout::{RowLayout, Shape};
+use super::layout::{Field, Place, RowLayout, Shape};
 use super::state::read_state;
 use super::value::{Record, array, corrupt};
 use super::view::{ROW_HEAD, row_order};
 use super::{ONE_ENTRY, ROW_FORMAT, SEVERAL_ENTRIES};
+
+/// The most bytes that room is made for before they come.
+const MOST_ROOM: usize = 4 << 20;
 
 /// The rows of keys of some views at a moment. A store adds its stored rows, view by view and key by key.
 ///
@@ -36,11 +39,11 @@ use super::{ONE_ENTRY, ROW_FORMAT, SEVERAL_ENTRIES};
 #[derive(Debug)]
 pub struct FoundRows {
     as_of: EventTime,
-    /// The records, one after the other.
-    bytes: Vec<u8>,
+    views: Vec<Found>,
     /// The rows of all views, view by view.
     rows: Vec<FoundRow>,
-    views: Vec<Found>,
+    /// The records, one after the other.
+    bytes: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -62,8 +65,8 @@ struct FoundView {
 enum FoundRow {
     /// No row, or none that is visible.
     Nothing,
-    /// The usual form: where its record lies.
-    One { stamp: RowStamp, record: Range<usize> },
+    /// The usual form: where its record lies, when its event was, and whether that is past the view's TTL.
+    One { record: Range<usize>, event: EventTime, is_outside: bool },
     /// Every other state of a key: for each feature, the stamp and the bytes of what answers.
     Several(Box<[Option<FeatureSlot>]>),
 }
@@ -106,15 +109,21 @@ impl FoundRows {
         let row = match stored {
             None => FoundRow::Nothing,
             Some(bytes @ [ROW_FORMAT, ONE_ENTRY, ..]) => {
-                let (event, created) = row_order(bytes)?;
+                let (event, _) = row_order(bytes)?;
                 let record = &bytes[ROW_HEAD..];
                 Record::new(&view.layout.record, record)?;
                 // A row is valid until the end of time, which is not within.
                 if event.plus(view.delay) <= self.as_of && self.as_of < EventTime::MAX {
                     let start = self.bytes.len();
+                    if view.rows.is_empty() {
+                        // Most rows of a view are about as long as its first.
+                        let room = record.len().saturating_mul(self.rows.capacity() - self.rows.len());
+                        self.bytes.reserve(room.min(MOST_ROOM));
+                    }
                     self.bytes.extend_from_slice(record);
-                    let stamp = RowStamp { created, ..RowStamp::at(event) };
-                    FoundRow::One { stamp, record: start..self.bytes.len() }
+                    let is_outside = status_of(Some((RowStamp::at(event), false)), view.ttl, self.as_of)
+                        == FeatureStatus::OutsideMaxAge;
+                    FoundRow::One { record: start..self.bytes.len(), event, is_outside }
                 } else {
                     FoundRow::Nothing
                 }
@@ -145,40 +154,125 @@ impl FoundView {
         Ok(FoundRow::Several(slots.into()))
     }
 
-    fn cell<'a>(
+    #[cold]
+    fn cell_of_several<'a>(
         &'a self,
+        slots: &'a [Option<FeatureSlot>],
         feature: usize,
-        found: Option<(RowStamp, Option<&'a [u8]>)>,
         as_of: EventTime,
     ) -> Result<OnlineCell<'a>> {
-        let (shape, ty) = (&self.layout.record.fields[feature].shape, &self.layout.types[feature]);
-        let read = || found.and_then(|(_, slot)| slot).map(|bytes| value(shape, ty, bytes)).transpose();
-        OnlineCell::of(found.map(|(stamp, slot)| (stamp, slot.is_none())), self.ttl, as_of, read)
+        let (ty, field) = self.layout.feature(feature).ok_or_else(none)?;
+        let slot = slots[feature].as_ref();
+        let row = slot.map(|(stamp, bytes)| (*stamp, bytes.is_none()));
+        let read = || field.value(ty, slot.and_then(|(_, bytes)| bytes.as_deref()));
+        OnlineCell::of(row, self.ttl, as_of, read)
+    }
+}
+
+impl FoundRows {
+    fn view(&self, view: usize) -> Result<&Found> {
+        self.views.get(view).ok_or_else(none)
+    }
+
+    /// Returns the cell of a feature in a row; `read` takes its value out of a record.
+    #[inline]
+    fn cell<'a>(
+        &'a self,
+        view: &'a FoundView,
+        row: &'a FoundRow,
+        feature: usize,
+        read: impl Fn(Record<'a>) -> Result<Option<Value<'a>>>,
+    ) -> Result<OnlineCell<'a>> {
+        match row {
+            FoundRow::Nothing => Ok(OnlineCell { status: FeatureStatus::NotFound, value: None, event_time: None }),
+            FoundRow::One { record, event, is_outside } => {
+                let (status, value) = if *is_outside {
+                    (FeatureStatus::OutsideMaxAge, None)
+                } else {
+                    match read(Record::checked(&view.layout.record, &self.bytes[record.clone()]))? {
+                        None => (FeatureStatus::NullValue, None),
+                        some => (FeatureStatus::Present, some),
+                    }
+                };
+                let event_time = if *event == EventTime::MIN { None } else { Some(*event) };
+                Ok(OnlineCell { status, value, event_time })
+            }
+            FoundRow::Several(slots) => view.cell_of_several(slots, feature, self.as_of),
+        }
+    }
+
+    fn append<'a>(
+        &'a self,
+        view: &'a FoundView,
+        rows: &'a [FoundRow],
+        feature: usize,
+        out: &mut Vec<OnlineCell<'a>>,
+        read: impl Fn(Record<'a>) -> Result<Option<Value<'a>>>,
+    ) -> Result<()> {
+        out.reserve(rows.len());
+        for row in rows {
+            out.push(self.cell(view, row, feature, &read)?);
+        }
+        Ok(())
     }
 }
 
 impl OnlineRows for FoundRows {
-    #[inline]
     fn get(&self, view: usize, key: usize, feature: usize) -> Result<OnlineCell<'_>> {
-        let none = || Error::internal("there is no such view, key or feature in what was asked");
-        let view = match self.views.get(view).ok_or_else(none)? {
-            Found::Rows(view) => view,
-            Found::Windows(asked, keys) => return asked.cell(keys.get(key).ok_or_else(none)?, feature),
-        };
-        let found = match self.rows[view.rows.clone()].get(key).ok_or_else(none)? {
-            _ if feature >= view.layout.types.len() => return Err(none()),
-            FoundRow::Nothing => None,
-            FoundRow::One { stamp, record } => {
-                let record = Record::checked(&view.layout.record, &self.bytes[record.clone()]);
-                Some((*stamp, record.slot(feature)?))
+        match self.view(view)? {
+            Found::Windows(asked, keys) => asked.cell(keys.get(key).ok_or_else(none)?, feature),
+            Found::Rows(view) => {
+                let (ty, field) = view.layout.feature(feature).ok_or_else(none)?;
+                let row = self.rows[view.rows.clone()].get(key).ok_or_else(none)?;
+                self.cell(view, row, feature, |record| field.value(ty, record.slot(feature)?))
             }
-            FoundRow::Several(slots) => slots[feature].as_ref().map(|(stamp, slot)| (*stamp, slot.as_deref())),
+        }
+    }
+
+    fn cells<'a>(
+        &'a self,
+        view: usize,
+        keys: Range<usize>,
+        feature: usize,
+        out: &mut Vec<OnlineCell<'a>>,
+    ) -> Result<()> {
+        let view = match self.view(view)? {
+            Found::Rows(view) => view,
+            Found::Windows(asked, found) => {
+                for found in found.get(keys).ok_or_else(none)? {
+                    out.push(asked.cell(found, feature)?);
+                }
+                return Ok(());
+            }
         };
-        view.cell(feature, found, self.as_of)
+        let (ty, field) = view.layout.feature(feature).ok_or_else(none)?;
+        let rows = self.rows[view.rows.clone()].get(keys).ok_or_else(none)?;
+        // The most usual types have loops of their own, which don't look at type and place row by row.
+        match (&field.shape, field.place) {
+            (Shape::Int64, Place::Fixed { at, .. }) => self.append(view, rows, feature, out, |record| {
+                Ok(record.fixed(feature, at)?.map(|bytes| Value::Int64(i64::from_le_bytes(bytes))))
+            }),
+            (Shape::Float64, Place::Fixed { at, .. }) => self.append(view, rows, feature, out, |record| {
+                Ok(record.fixed(feature, at)?.map(|bytes| Value::Float64(f64::from_le_bytes(bytes))))
+            }),
+            _ => self.append(view, rows, feature, out, |record| field.value(ty, record.slot(feature)?)),
+        }
     }
 }
 
-/// Reads a value by its stored bytes.
+#[cold]
+fn none() -> Error {
+    Error::internal("there is no such view, key or feature in what was asked")
+}
+
+impl Field {
+    /// Reads a value by its stored bytes, `None` where it is null.
+    #[inline]
+    fn value<'a>(&self, ty: &FeatureType, bytes: Option<&'a [u8]>) -> Result<Option<Value<'a>>> {
+        bytes.map(|bytes| value(&self.shape, ty, bytes)).transpose()
+    }
+}
+
 #[inline]
 fn value<'a>(shape: &Shape, ty: &FeatureType, bytes: &'a [u8]) -> Result<Value<'a>> {
     Ok(match shape {

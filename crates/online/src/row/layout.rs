@@ -28,6 +28,11 @@ impl RowLayout {
     pub fn types(&self) -> &[FeatureType] {
         &self.types
     }
+
+    /// Returns the type of a feature, and where and how its values lie.
+    pub(super) fn feature(&self, feature: usize) -> Option<(&FeatureType, &Field)> {
+        Some((self.types.get(feature)?, self.record.fields.get(feature)?))
+    }
 }
 
 /// Where the values of a record lie.

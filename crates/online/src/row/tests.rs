@@ -116,6 +116,33 @@ fn v1_every_type_comes_out_as_it_went_in() -> Result<()> {
 }
 
 #[test]
+fn a_column_has_the_cells_that_are_asked_for_one_by_one() -> Result<()> {
+    for (ty, values) in cases() {
+        let layout = RowLayout::of_types(vec![ty.parse()?]);
+        let stored = encode(&layout, &rows(&times(values.len() * 2 + 1), vec![column(&ty.parse()?, &values)?])?)?;
+        for (now, ttl) in [(1_000, None), (2, None), (3, Some(Micros::new(1)?))] {
+            let mut found = FoundRows::new(at(now), 1, 3 * stored.len());
+            found.add_view(&Arc::new(layout.clone()), Micros::ZERO, ttl);
+            for bytes in &stored {
+                found.add_row(Some(bytes))?;
+                found.add_row(None)?;
+                let mut deleted = Vec::new();
+                delete_row(&layout, Some(bytes), at(0), &mut deleted)?;
+                found.add_row(Some(&deleted))?;
+            }
+            let count = 3 * stored.len();
+            let mut cells = Vec::new();
+            found.cells(0, 0..count, 0, &mut cells)?;
+            let single: Vec<_> = (0..count).map(|key| found.get(0, key, 0)).collect::<Result<_>>()?;
+            assert_eq!(cells, single, "{ty}");
+            assert!(found.cells(0, 0..count + 1, 0, &mut cells).is_err());
+            assert!(found.cells(0, 0..1, 1, &mut cells).is_err());
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn v1_floats_are_kept_to_the_bit() -> Result<()> {
     let singles = [f32::NAN.to_bits(), 0xffc0_1234, 0x7f80_0001, (-0.0f32).to_bits(), 1].map(f32::from_bits);
     let doubles = [f64::NAN.to_bits(), 0xfff8_0000_0000_1234, 0x7ff0_0000_0000_0001, (-0.0f64).to_bits(), 1];

@@ -45,6 +45,16 @@ impl<'a> Record<'a> {
         self.bytes.get(range).map(Some).ok_or_else(|| corrupt("a value lies outside its record"))
     }
 
+    /// Returns the bytes of a value of fixed width that lies at a place, `None` where it is null.
+    #[inline]
+    pub(super) fn fixed<const N: usize>(&self, index: usize, at: usize) -> Result<Option<[u8; N]>> {
+        if self.bytes[index / 8] >> (index % 8) & 1 == 0 {
+            return Ok(None);
+        }
+        let bytes = self.bytes.get(at..at + N).ok_or_else(|| corrupt("a value lies outside its record"))?;
+        array(bytes).map(Some)
+    }
+
     fn variable(&self, index: usize) -> Result<Range<usize>> {
         let start = if index == 0 { 0 } else { self.end(index - 1)? };
         Ok(self.layout.head + start..self.layout.head + self.end(index)?)

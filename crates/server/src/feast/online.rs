@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::error::{FeastRefusal, Refusal};
 use crate::gate::AskedService;
-use crate::json::column::{BYTES_OF_VALUE, ColumnWriter, NoTime, end_list, repeat};
+use crate::json::column::{BYTES_OF_VALUE, ColumnWriter, EPOCH, NoTime, repeat};
 use crate::json::keys::Columns;
 use crate::json::read::{Text, parse};
 use crate::json::write::{Moments, int, item, separator, text, texts};
@@ -24,9 +24,6 @@ use crate::metrics::Found;
 use crate::openapi::OnlineFeaturesResponse;
 use crate::respond::json_text;
 use crate::state::AppState;
-
-/// The time of a key: Feast gives them the epoch.
-const NO_TIME: &[u8] = b"\"1970-01-01T00:00:00Z\",";
 
 /// Which features are asked for, and of which entities.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -88,10 +85,10 @@ pub(crate) async fn get_online_features(
     let rows = request.entities.rows()?;
     state.check_entities(rows)?;
     let keys = request.entities.to_batch(&plan, rows)?;
-    let answer = state.read(&plan, keys, Defaults::None).await?;
     let versions = request.include_feature_view_version_metadata.unwrap_or_default();
     let versions = if versions { Versions::Told } else { Versions::Untold };
-    let mut response = json_text(StatusCode::OK, written(&state, &answer, versions)?);
+    let write = move |state: &AppState, answer: &OnlineAnswer| written(state, answer, versions);
+    let mut response = json_text(StatusCode::OK, state.answer(&plan, keys, Defaults::None, write).await?);
     if let Some(Text(service)) = request.feature_service {
         response.extensions_mut().insert(AskedService(service.into_owned()));
     }
@@ -144,11 +141,11 @@ fn written(state: &AppState, answer: &OnlineAnswer, versions: Versions) -> Resul
         write_key(&mut out, key.as_ref())?;
     }
     let mut found = vec![Found::default(); plan.request().views.len()];
-    let mut writer = ColumnWriter::new(Moments::Seconds, NoTime::Epoch, rows);
+    let mut writer = ColumnWriter::new(answer, Moments::Seconds, NoTime::Epoch);
     for (place, column) in columns.iter().enumerate() {
         separator(&mut out, place + keys.num_columns());
         out.push(b'{');
-        writer.feature(&mut out, answer, place, &mut found[column.view])?;
+        writer.feature(&mut out, place, &mut found[column.view])?;
         out.push(b'}');
     }
     out.extend_from_slice(b"],\"metadata\":{\"feature_names\":");
@@ -186,8 +183,8 @@ fn write_key(out: &mut Vec<u8>, key: &dyn Array) -> Result<()> {
         out.extend_from_slice(if key.is_null(row) { b"\"NULL_VALUE\"" } else { b"\"PRESENT\"" });
     }
     out.extend_from_slice(b"],\"event_timestamps\":[");
-    repeat(out, NO_TIME, key.len());
-    end_list(out);
-    out.push(b'}');
+    // Feast gives keys the epoch.
+    repeat(out, EPOCH, key.len());
+    out.extend_from_slice(b"]}");
     Ok(())
 }

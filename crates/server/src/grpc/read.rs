@@ -27,8 +27,7 @@ pub(super) async fn online_features(
 ) -> Result<Answer<GetOnlineFeaturesResponse>> {
     let plan = plan(&state, &request).await?;
     let rows = rows(&state, &plan, &request)?;
-    let answer = state.read(&plan, rows, Defaults::None).await?;
-    let mut message = to_message(&state, &answer)?;
+    let mut message = state.answer(&plan, rows, Defaults::None, to_message).await?;
     if request.include_feature_view_version_metadata
         && let Some(metadata) = &mut message.metadata
     {
@@ -96,12 +95,13 @@ fn to_message(state: &AppState, answer: &OnlineAnswer) -> Result<GetOnlineFeatur
         });
     }
     let mut found = vec![Found::default(); plan.request().views.len()];
+    let mut cells = Vec::with_capacity(answer.len());
     for (place, column) in plan.columns().iter().enumerate() {
         let rows = answer.len();
         let (mut values, mut statuses) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
         let mut event_timestamps = Vec::with_capacity(rows);
-        for row in 0..rows {
-            let cell = answer.cell(place, row)?;
+        answer.cells(place, &mut cells)?;
+        for cell in cells.drain(..) {
             found[column.view].add(cell.status, cell.event_time);
             statuses.push(field_status(cell.status).into());
             event_timestamps.push(cell.event_time.map_or_else(Timestamp::default, timestamp));

@@ -2,7 +2,7 @@
 
 use lodestore::OnlineAnswer;
 use lodestore::core::Result;
-use lodestore::core::online::FeatureStatus;
+use lodestore::core::online::{FeatureStatus, OnlineCell};
 use lodestore::core::time::EventTime;
 
 use super::write::{Moments, moment, separator, value};
@@ -11,8 +11,8 @@ use crate::metrics::Found;
 /// About how many bytes one value with its status and time takes.
 pub(crate) const BYTES_OF_VALUE: usize = 56;
 
-/// The time of what has none, as Feast writes it.
-const EPOCH: &[u8] = b"1970-01-01T00:00:00Z";
+/// The time of what has none, as Feast writes it, with a comma behind it.
+pub(crate) const EPOCH: &[u8] = b"\"1970-01-01T00:00:00Z\",";
 
 /// What stands for the event time of what has none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,82 +26,92 @@ pub(crate) enum NoTime {
 /// Writes the columns of an answer, a value, a status and an event time for each row:
 /// `"values":[...],"statuses":[...],"event_timestamps":[...]`.
 #[derive(Debug)]
-pub(crate) struct ColumnWriter {
+pub(crate) struct ColumnWriter<'a> {
+    answer: &'a OnlineAnswer,
     moments: Moments,
     no_time: NoTime,
     /// One column after the other uses the same room.
-    statuses: Vec<FeatureStatus>,
-    times: Vec<i64>,
-    /// A time and its text with a comma: rows and columns next to each other often have the same.
-    last_time: (i64, Vec<u8>),
+    cells: Vec<OnlineCell<'a>>,
+    statuses: LastList<FeatureStatus>,
+    times: LastList<Option<EventTime>>,
 }
 
-impl ColumnWriter {
-    pub(crate) fn new(moments: Moments, no_time: NoTime, rows: usize) -> Self {
-        let (statuses, times) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
-        let mut writer = Self { moments, no_time, statuses, times, last_time: (i64::MIN, Vec::with_capacity(32)) };
-        writer.format_time(i64::MIN);
-        writer
+impl<'a> ColumnWriter<'a> {
+    pub(crate) fn new(answer: &'a OnlineAnswer, moments: Moments, no_time: NoTime) -> Self {
+        let cells = Vec::with_capacity(answer.len());
+        Self { answer, moments, no_time, cells, statuses: LastList::default(), times: LastList::default() }
     }
 
-    /// Writes one column of an answer, and counts what was found.
-    pub(crate) fn feature(
-        &mut self,
-        out: &mut Vec<u8>,
-        answer: &OnlineAnswer,
-        column: usize,
-        found: &mut Found,
-    ) -> Result<()> {
-        self.statuses.clear();
-        self.times.clear();
+    /// Writes one column of the answer, and counts what was found.
+    pub(crate) fn feature(&mut self, out: &mut Vec<u8>, column: usize, found: &mut Found) -> Result<()> {
+        self.cells.clear();
+        self.answer.cells(column, &mut self.cells)?;
         out.extend_from_slice(b"\"values\":[");
-        for row in 0..answer.len() {
-            let cell = answer.cell(column, row)?;
+        for (row, cell) in self.cells.iter().enumerate() {
             separator(out, row);
             match &cell.value {
                 Some(found) => value(out, found, self.moments)?,
                 None => out.extend_from_slice(b"null"),
             }
             found.add(cell.status, cell.event_time);
-            self.statuses.push(cell.status);
-            self.times.push(cell.event_time.map_or(i64::MIN, EventTime::as_micros));
         }
         out.extend_from_slice(b"],\"statuses\":[");
-        for same in self.statuses.chunk_by(PartialEq::eq) {
-            repeat(out, quoted_status(same[0]), same.len());
-        }
-        end_list(out);
-        out.extend_from_slice(b",\"event_timestamps\":[");
-        let times = std::mem::take(&mut self.times);
-        for same in times.chunk_by(PartialEq::eq) {
-            if self.last_time.0 != same[0] {
-                self.format_time(same[0]);
-            }
-            repeat(out, &self.last_time.1, same.len());
-        }
-        self.times = times;
-        end_list(out);
+        let statuses = self.cells.iter().map(|cell| cell.status);
+        self.statuses.write(out, statuses, |text, status| text.extend_from_slice(quoted_status(status)));
+        out.extend_from_slice(b"],\"event_timestamps\":[");
+        let (times, no_time) = (self.cells.iter().map(|cell| cell.event_time), self.no_time);
+        self.times.write(out, times, |text, time| quoted_time(text, time, no_time));
+        out.push(b']');
         Ok(())
     }
+}
 
-    fn format_time(&mut self, micros: i64) {
-        let (known, text) = &mut self.last_time;
-        *known = micros;
-        text.clear();
-        match (micros, self.no_time) {
-            (i64::MIN, NoTime::Null) => text.extend_from_slice(b"null"),
-            (i64::MIN, NoTime::Epoch) => {
-                text.push(b'"');
-                text.extend_from_slice(EPOCH);
-                text.push(b'"');
+/// A list as it was written last. Columns next to each other often have the same one: those of a view have the times
+/// of the same rows.
+#[derive(Debug)]
+struct LastList<T> {
+    items: Vec<T>,
+    text: Vec<u8>,
+}
+
+impl<T> Default for LastList<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), text: Vec::new() }
+    }
+}
+
+impl<T: Copy + PartialEq> LastList<T> {
+    /// Writes items with commas between them. `item` writes one, with a comma behind it.
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        items: impl ExactSizeIterator<Item = T> + Clone,
+        mut item: impl FnMut(&mut Vec<u8>, T),
+    ) {
+        if items.len() != self.items.len() || !items.clone().eq(self.items.iter().copied()) {
+            self.items.clear();
+            self.items.extend(items);
+            self.text.clear();
+            for same in self.items.chunk_by(PartialEq::eq) {
+                let start = self.text.len();
+                item(&mut self.text, same[0]);
+                repeat_from(&mut self.text, start, same.len());
             }
-            _ => {
-                text.push(b'"');
-                moment(text, micros);
-                text.push(b'"');
-            }
+            self.text.pop();
         }
-        text.push(b',');
+        out.extend_from_slice(&self.text);
+    }
+}
+
+fn quoted_time(out: &mut Vec<u8>, time: Option<EventTime>, no_time: NoTime) {
+    match (time, no_time) {
+        (None, NoTime::Null) => out.extend_from_slice(b"null,"),
+        (None, NoTime::Epoch) => out.extend_from_slice(EPOCH),
+        (Some(time), _) => {
+            out.push(b'"');
+            moment(out, time.as_micros());
+            out.extend_from_slice(b"\",");
+        }
     }
 }
 
@@ -114,27 +124,25 @@ fn quoted_status(status: FeatureStatus) -> &'static [u8] {
     }
 }
 
-/// Writes items of a list that are the same, each with a comma behind it, in copies that grow.
+/// Writes items of a list that are the same, with commas between them; `unit` has one behind it.
 pub(crate) fn repeat(out: &mut Vec<u8>, unit: &[u8], count: usize) {
-    if count == 0 {
-        return;
-    }
-    let start = out.len();
-    out.extend_from_slice(unit);
-    let mut written = 1;
-    while written < count {
-        let more = written.min(count - written);
-        out.extend_from_within(start..start + more * unit.len());
-        written += more;
+    if count > 0 {
+        let start = out.len();
+        out.extend_from_slice(unit);
+        repeat_from(out, start, count);
+        out.pop();
     }
 }
 
-/// Ends a list whose items have commas behind them.
-pub(crate) fn end_list(out: &mut Vec<u8>) {
-    if out.last() == Some(&b',') {
-        out.pop();
+/// Repeats the end of a text, so that it is there so many times, in copies that grow.
+fn repeat_from(out: &mut Vec<u8>, start: usize, count: usize) {
+    let unit = out.len() - start;
+    let mut written = 1;
+    while written < count {
+        let more = written.min(count - written);
+        out.extend_from_within(start..start + more * unit);
+        written += more;
     }
-    out.push(b']');
 }
 
 #[cfg(test)]
@@ -146,13 +154,26 @@ mod tests {
         for count in [0, 1, 2, 3, 7, 8, 100] {
             let mut list = vec![b'['];
             repeat(&mut list, b"1,", count);
-            end_list(&mut list);
+            list.push(b']');
             assert_eq!(serde_json::from_slice::<Vec<i32>>(&list).unwrap(), vec![1; count]);
         }
         for status in
             [FeatureStatus::Present, FeatureStatus::NullValue, FeatureStatus::NotFound, FeatureStatus::OutsideMaxAge]
         {
             assert_eq!(quoted_status(status), format!("\"{}\",", status.as_str()).as_bytes());
+        }
+    }
+
+    #[test]
+    fn lists_are_written_anew_where_they_differ() {
+        let mut list = LastList::default();
+        for items in [&[1, 1, 2][..], &[1, 1, 2], &[1, 2, 2], &[1, 2], &[], &[], &[3]] {
+            let mut out = vec![b'['];
+            list.write(&mut out, items.iter().copied(), |text, item| {
+                text.extend_from_slice(format!("{item},").as_bytes());
+            });
+            out.push(b']');
+            assert_eq!(serde_json::from_slice::<Vec<i32>>(&out).unwrap(), items);
         }
     }
 }

@@ -99,15 +99,14 @@ pub(crate) async fn online_features(
     body: Bytes,
 ) -> Result<Response, OwnRefusal> {
     let Query(asked) = asked?;
-    let (answer, service) = match ipc::is_sent(&headers) {
-        true => answer_to_rows(&state, &asked, &body).await?,
-        false => answer_to_json(&state, &body).await?,
+    let form = match ipc::is_wanted(&headers) {
+        false => Form::Json,
+        true if asked.statuses => Form::ArrowWithStatuses,
+        true => Form::Arrow,
     };
-    let mut response = if ipc::is_wanted(&headers) {
-        count(&state, &answer)?;
-        ipc::respond(&if asked.statuses { with_statuses(&answer)? } else { answer.to_batch()? })?
-    } else {
-        json_text(StatusCode::OK, written(&state, &answer)?)
+    let (mut response, service) = match ipc::is_sent(&headers) {
+        true => answer_to_rows(&state, &asked, &body, form).await?,
+        false => answer_to_json(&state, &body, form).await?,
     };
     if let Some(service) = service {
         response.extensions_mut().insert(AskedService(service));
@@ -115,7 +114,29 @@ pub(crate) async fn online_features(
     Ok(response)
 }
 
-async fn answer_to_json(state: &AppState, body: &[u8]) -> Result<(OnlineAnswer, Option<String>), OwnRefusal> {
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    Arrow,
+    ArrowWithStatuses,
+}
+
+impl Form {
+    fn respond(self, state: &AppState, answer: &OnlineAnswer) -> Result<Response> {
+        if self == Self::Json {
+            return Ok(json_text(StatusCode::OK, written(state, answer)?));
+        }
+        count(state, answer)?;
+        ipc::respond(&if self == Self::ArrowWithStatuses { with_statuses(answer)? } else { answer.to_batch()? })
+    }
+}
+
+async fn answer_to_json(
+    state: &Arc<AppState>,
+    body: &[u8],
+    form: Form,
+) -> Result<(Response, Option<String>), OwnRefusal> {
     let mut quoted = Vec::new();
     let request: Request<'_> = parse(body, &mut quoted)?;
     let refs: Vec<&str> = request.features.iter().flatten().map(AsRef::as_ref).collect();
@@ -124,23 +145,26 @@ async fn answer_to_json(state: &AppState, body: &[u8]) -> Result<(OnlineAnswer, 
     let rows = request.entities.rows()?;
     state.check_entities(rows)?;
     let keys = request.entities.to_batch(&plan, rows)?;
-    let answer = state.read(&plan, keys, defaults(request.use_defaults)).await?;
-    Ok((answer, service.map(str::to_owned)))
+    let respond = move |state: &AppState, answer: &OnlineAnswer| form.respond(state, answer);
+    let response = state.answer(&plan, keys, defaults(request.use_defaults), respond).await?;
+    Ok((response, service.map(str::to_owned)))
 }
 
 async fn answer_to_rows(
-    state: &AppState,
+    state: &Arc<AppState>,
     asked: &Asked,
     body: &[u8],
-) -> Result<(OnlineAnswer, Option<String>), OwnRefusal> {
+    form: Form,
+) -> Result<(Response, Option<String>), OwnRefusal> {
     let rows = ipc::read(body)?;
     state.check_entities(rows.num_rows())?;
     let refs: Vec<&str> =
         asked.features.iter().flat_map(|all| all.split(',')).map(str::trim).filter(|text| !text.is_empty()).collect();
     let service = asked.feature_service.as_deref();
     let plan = plan(state, service, &refs, names(asked.full_feature_names)).await?;
-    let answer = state.read(&plan, rows, defaults(asked.use_defaults)).await?;
-    Ok((answer, service.map(str::to_owned)))
+    let respond = move |state: &AppState, answer: &OnlineAnswer| form.respond(state, answer);
+    let response = state.answer(&plan, rows, defaults(asked.use_defaults), respond).await?;
+    Ok((response, service.map(str::to_owned)))
 }
 
 async fn plan(state: &AppState, service: Option<&str>, refs: &[&str], names: ColumnNames) -> Result<Arc<OnlinePlan>> {
@@ -164,11 +188,11 @@ fn defaults(are_used: bool) -> Defaults {
 fn count(state: &AppState, answer: &OnlineAnswer) -> Result<()> {
     let plan = answer.plan();
     let mut found = vec![Found::default(); plan.request().views.len()];
+    let mut cells = Vec::with_capacity(answer.len());
     for (place, column) in plan.columns().iter().enumerate() {
-        for row in 0..answer.len() {
-            let cell = answer.cell(place, row)?;
-            found[column.view].add(cell.status, cell.event_time);
-        }
+        cells.clear();
+        answer.cells(place, &mut cells)?;
+        cells.iter().for_each(|cell| found[column.view].add(cell.status, cell.event_time));
     }
     state.metrics.found_in_views(plan.request(), &found);
     Ok(())
@@ -195,7 +219,7 @@ fn written(state: &AppState, answer: &OnlineAnswer) -> Result<Vec<u8>> {
         out.push(b']');
     }
     out.extend_from_slice(b"},\"features\":[");
-    let mut writer = ColumnWriter::new(Moments::Text, NoTime::Null, rows);
+    let mut writer = ColumnWriter::new(answer, Moments::Text, NoTime::Null);
     let request = answer.plan().request();
     let mut found = vec![Found::default(); request.views.len()];
     for (place, column) in columns.iter().enumerate() {
@@ -205,7 +229,7 @@ fn written(state: &AppState, answer: &OnlineAnswer) -> Result<Vec<u8>> {
         out.extend_from_slice(b",\"type\":");
         text(&mut out, &column.feature_type.to_string());
         out.push(b',');
-        writer.feature(&mut out, answer, place, &mut found[column.view])?;
+        writer.feature(&mut out, place, &mut found[column.view])?;
         out.push(b'}');
     }
     out.extend_from_slice(b"]}");
