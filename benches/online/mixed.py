@@ -70,7 +70,10 @@ def run(lines: Lines, line: dict, reader: Worker, writer: Worker, layout: Layout
     top = reader.run("read_at_rate", **read, rate=0)["reads_per_second"]
     view = layout.view_names()[0]
     write = {"view": view, "columns": layout.view_features(view), "keys": keys[::-1], "seconds": options.seconds}
-    most_writes = writer.run("write_at_rate", **write, rate=0)["writes_per_second"]
+    # What is written first after so many rows may take longer: it is told, and what comes then decides.
+    first_writes, most_writes = (writer.run("write_at_rate", **write, rate=0)["writes_per_second"] for _ in range(2))
+    tops = {"reads_per_second": top, "first_writes_per_second": first_writes, "writes_per_second": most_writes}
+    lines.add(**line, readers="as fast as it can", **tops)
     rate = min(top * READER_SHARE, most_writes * WRITER_SHARE * READS_PER_WRITE)
     alone, beside = [], []
     for _ in range(options.rounds):

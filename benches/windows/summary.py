@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 LODESTORE = "lodestore"
 BAR, GOAL, MEMORY_BAR = 3, 8, 2
+REACHED = {True: "reached", False: "missed", None: "unknown"}
 
 
 def system_line(case: dict, name: str, version: str, trials: list[dict], runs: list[Run]) -> dict:
@@ -42,7 +43,8 @@ def case_line(case: dict, lines: list[dict], limit: float) -> dict:
     if not timed:
         ratio = limit / ours["median_seconds"]
         summary |= {"best_peer": late[0], "time_ratio": round(ratio, 2), "at_least": True, "memory_ratio": None}
-        return summary | {"pass": ratio >= BAR, "goal": ratio >= GOAL}
+        # It may be far more.
+        return summary | {"pass": ratio >= BAR or None, "goal": ratio >= GOAL or None}
     best = min(timed.values(), key=lambda line: line["median_seconds"])
     ratio, memory_ratio = (best[what] / ours[what] for what in ("median_seconds", "peak_rss_mb"))
     summary |= {"best_peer": best["system"], "time_ratio": round(ratio, 2), "at_least": False}
@@ -69,7 +71,7 @@ def markdown(lines: list[dict]) -> str:
                 line.get("cpu_seconds", ""),
                 line.get("peak_rss_mb", ""),
                 answers(line),
-                "; ".join(f"{one['form']}: {one.get('query_seconds', '')} {answers(one)}" for one in line["others"]),
+                "; ".join(f"{one['form']}: {outcome(one)}" for one in line["others"]),
             )
             for line in lines
             if "summary" not in line
@@ -83,14 +85,19 @@ def markdown(lines: list[dict]) -> str:
                 line["best_peer"],
                 f"{'more than ' * line['at_least']}{line['time_ratio']}x",
                 f"{line['memory_ratio']}x" if line["memory_ratio"] else "",
-                "reached" if line["pass"] else "missed",
-                "reached" if line["goal"] else "missed",
+                REACHED[line["pass"]],
+                REACHED[line["goal"]],
             )
             for line in lines
             if "time_ratio" in line
         ],
     )
     return f"{systems}\n{ratios}"
+
+
+def outcome(form: dict) -> str:
+    """Returns how a form fared that was not timed."""
+    return f"{form['query_seconds']} s, {answers(form)}" if "query_seconds" in form else answers(form)
 
 
 def answers(line: dict) -> str:
