@@ -9,15 +9,13 @@ impl ViewVersion {
     /// them. What is kept online of `older` then serves this version too, and only the others start from nothing.
     #[must_use]
     pub fn grows_from(&self, older: &Self) -> bool {
-        let events = |version: &Self| {
-            let Self { definition, keys, table, push_source, event_id, .. } = version;
-            (definition.online, keys.clone(), table.clone(), push_source.clone(), event_id.clone())
-        };
+        let events = (self.definition.online, &self.keys, &self.table, &self.push_source, &self.event_id);
+        let events_of_older = (older.definition.online, &older.keys, &older.table, &older.push_source, &older.event_id);
         let same = |a: &Aggregation, b: &Aggregation| a.without_words() == b.without_words();
         let has = |aggregation| self.aggregations().iter().any(|own| same(own, aggregation));
         !older.aggregations().is_empty()
             && self.aggregations().len() > older.aggregations().len()
-            && events(self) == events(older)
+            && events == events_of_older
             && older.aggregations().iter().all(has)
             && older.features.iter().all(|feature| self.features.contains(feature))
             && older.inputs().iter().all(|input| self.inputs().contains(input))
