@@ -10,6 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use lodestore::FeatureStore;
+use lodestore::core::time::Stopwatch;
 use lodestore::core::{Error, Result};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
 use tokio::sync::{Semaphore, watch};
@@ -26,6 +27,9 @@ const BACKLOG: u32 = 4_096;
 
 /// How long to wait when the system has no room for another connection.
 const FULL: Duration = Duration::from_millis(50);
+
+/// How long nothing more is said about connections that are not accepted.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// Calls of one gRPC connection at the same time.
 const STREAMS: u32 = 256;
@@ -247,6 +251,7 @@ async fn accept(
     mut stopped: watch::Receiver<bool>,
 ) {
     let builder = Arc::new(builder);
+    let mut warned: Option<Stopwatch> = None;
     loop {
         let place = tokio::select! {
             place = Arc::clone(&places).acquire_owned() => place,
@@ -257,7 +262,10 @@ async fn accept(
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     // Of the connection, or of a system that is full: others may do.
-                    tracing::warn!(%error, "a connection was not accepted");
+                    if warned.as_ref().is_none_or(|warned| warned.elapsed() > QUIET) {
+                        tracing::warn!(%error, "a connection was not accepted");
+                        warned = Some(Stopwatch::start());
+                    }
                     sleep(FULL).await;
                     continue;
                 }

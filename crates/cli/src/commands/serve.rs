@@ -16,9 +16,15 @@ use crate::args::{self, ServeArgs};
 use crate::error::Exit;
 use crate::session::Session;
 
+/// File descriptors that connections leave to files.
+const FILES: u64 = 512;
+
 pub(super) fn run(session: &Session, args: &ServeArgs) -> Result<Exit> {
     let settings = session.settings()?;
-    let options = options(args, &settings.feature_server);
+    let mut options = options(args, &settings.feature_server);
+    if let Ok(descriptors) = rlimit::increase_nofile_limit(u64::MAX) {
+        options.limits.connections = possible(options.limits.connections, descriptors);
+    }
     let authorizer = authorizer(&settings.auth)?;
     let store = Arc::new(session.store()?);
     let mut runtime = Builder::new_multi_thread();
@@ -76,6 +82,12 @@ fn options(args: &ServeArgs, settings: &FeatureServerSettings) -> ServerOptions 
     }
 }
 
+/// Returns how many of the wanted connections can be open with so many file descriptors.
+fn possible(wanted: usize, descriptors: u64) -> usize {
+    let free = descriptors - FILES.min(descriptors / 2);
+    wanted.min(usize::try_from(free).unwrap_or(usize::MAX))
+}
+
 fn log(args: &ServeArgs) -> LogOptions {
     LogOptions {
         format: match args.log_format {
@@ -90,5 +102,18 @@ fn log(args: &ServeArgs) -> LogOptions {
             args::LogLevel::Trace => LogLevel::Trace,
         },
         otlp_endpoint: args.otlp_endpoint.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_files() {
+        assert_eq!(possible(100_000, u64::MAX), 100_000);
+        assert_eq!(possible(100_000, 20_000), 19_488);
+        assert_eq!(possible(100, 20_000), 100);
+        assert_eq!(possible(100_000, 256), 128);
     }
 }

@@ -33,9 +33,9 @@
 //! | 8 + 8 | the watermarks; 0 where there is none |
 //! | rest | its keys and features with their types, as text |
 //!
-//! The rows of a view lie together, and not those of a key. Keys first, a read of 25 views took a sixth to an eighth of
-//! the time. But a read of one of them took two to three times as long, as its rows are spread over 25 times as many
-//! pages, and writing the views one after the other wrote 19 times as many bytes, as each write changes the pages of all.
+//! The rows of a view lie together, and not those of a key. Keys first, a read of many views would walk down the tree once
+//! and not once for each view. But a read of one view would find its rows on as many pages as there are views, and a view
+//! that is written again would change the pages of all of them.
 //!
 //! Retiring a view removes its record, which makes its rows invisible at once, and then the rows, a
 //! part at a time, so that other writers get their turn; an interrupted removal is taken up by the
